@@ -1,0 +1,109 @@
+"""What a configuration says, as values: frozen, checked, and free of the operating system.
+
+The defaults are those of FreeBSD's ``net.inet.carp`` sysctls and of ifconfig(8). A value of these
+classes is always complete and within its ranges: :mod:`carptwist.config.reader` refuses everything
+else, and an embedding program that builds one by hand gets a ``ValueError`` that names the field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Interface, IPv6Interface
+
+AddressWithPrefix = IPv4Interface | IPv6Interface
+
+DEFAULT_STATE_DIR = "/var/lib/carptwist"
+DEFAULT_CONTROL_SOCKET = "/run/carptwist/control.sock"
+
+#: Octets of the HMAC key. A longer phrase is refused, a phrase of exactly this length warned about.
+LONGEST_PHRASE = 20
+
+
+class PlaneKind(Enum):
+    """How a MASTER holds its addresses."""
+
+    MACVLAN = "macvlan"
+    INTERFACE = "interface"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A pass phrase, at most 20 octets. It never shows itself, whoever prints it."""
+
+    octets: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.octets) > LONGEST_PHRASE:
+            raise ValueError(f"pass: {len(self.octets)} octets: at most {LONGEST_PHRASE}")
+
+    def __str__(self) -> str:
+        return "Phrase(…)"
+
+
+def _within(name: str, value: int, lowest: int, highest: int) -> None:
+    if not lowest <= value <= highest:
+        raise ValueError(f"{name} = {value}: must be {lowest} to {highest}")
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """The host-wide settings, under the names of the sysctls ``net.inet.carp.*``."""
+
+    allow: bool = True
+    preempt: bool = False
+    dscp: int = 56
+    log: int = 1
+    ifdown_demotion_factor: int = 240
+    senderr_demotion_factor: int = 240
+    state_dir: str = DEFAULT_STATE_DIR
+
+    def __post_init__(self) -> None:
+        _within("dscp", self.dscp, 0, 63)
+        _within("log", self.log, 0, 7)
+        _within("ifdown_demotion_factor", self.ifdown_demotion_factor, 0, 255)
+        _within("senderr_demotion_factor", self.senderr_demotion_factor, 0, 255)
+
+
+@dataclass(frozen=True)
+class VirtualHostConfig:
+    """One ``[vhid N@IF]`` section.
+
+    advbase is in seconds, advskew in 1/256 s. ``phrases``: the first signs, all verify; without any
+    the key is twenty zero octets, as in the kernels.
+    """
+
+    vhid: int
+    interface: str
+    addresses: tuple[AddressWithPrefix, ...]
+    phrases: tuple[Phrase, ...] = ()
+    advbase: int = 1
+    advskew: int = 0
+    plane: PlaneKind = PlaneKind.MACVLAN
+
+    def __post_init__(self) -> None:
+        _within("vhid", self.vhid, 1, 255)
+        _within("advbase", self.advbase, 0, 255)
+        _within("advskew", self.advskew, 0, 254)
+
+    @property
+    def name(self) -> str:
+        """``VHID@INTERFACE``, as devd(8) calls the subsystem."""
+        return f"{self.vhid}@{self.interface}"
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """The ``[control]`` section."""
+
+    unix: str = DEFAULT_CONTROL_SOCKET
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A whole configuration file."""
+
+    knobs: Knobs = Knobs()
+    vhids: tuple[VirtualHostConfig, ...] = ()
+    control: ControlConfig = ControlConfig()

@@ -1,0 +1,118 @@
+"""Every zope Interface of the package: what the parts promise one another.
+
+``links`` and ``planes`` implement these, ``vhost`` and ``protocols`` use them, and
+``tap.py``/``service.py`` put implementations together. Each has a fake in
+:mod:`carptwist.simulation` that passes the same contract tests as the real thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+
+class LinkState(NamedTuple):
+    """What is known of one interface of this host.
+
+    An interface that does not exist has index 0. ``own4`` and ``own6`` are the addresses that the
+    interface carries, primary one first, each family in the kernel's order; tentative and failed
+    IPv6 addresses are left out. ``mac`` is empty where the device has no 48-bit one. ``hardware``
+    is the ARPHRD_* type (1: Ethernet).
+    """
+
+    name: str
+    index: int = 0
+    up: bool = False
+    carrier: bool = False
+    mac: bytes = b""
+    mtu: int = 0
+    hardware: int = 0
+    own4: tuple[IPv4Address, ...] = ()
+    own6: tuple[IPv6Address, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        return self.index != 0
+
+    @property
+    def usable(self) -> bool:
+        """Administratively up and with a link: frames go out and come in."""
+        return self.exists and self.up and self.carrier
+
+
+class ILinkMonitor(Interface):
+    """Knows the interfaces of this host and tells of their changes."""
+
+    def state(name: str) -> LinkState:
+        """The state of an interface now; for one that does not exist, ``LinkState(name)``."""
+
+    def names() -> list[str]:
+        """The interfaces that there are, loopback included, sorted by index."""
+
+    def watch(name: str, changed: Callable[[LinkState], object]) -> Callable[[], None]:
+        """Call ``changed`` with the new state after each change of the interface, never before this
+        returns. The value stops the watching. An exception of ``changed`` is logged, and stops
+        neither the other watchers nor the monitor."""
+
+
+class IFrameReceiver(Interface):
+    """A protocol that whole Ethernet frames are delivered to."""
+
+    def connected(port: IFramePort) -> None:
+        """The port that frames come from and go to is open."""
+
+    def frame_received(frame: bytes) -> None:
+        """One frame, from the destination MAC on, without FCS and never with an 802.1Q tag. The
+        octets are valid during and after the call. Must not raise, whatever they say."""
+
+    def disconnected() -> None:
+        """The port is closed: the interface has gone, or we closed it."""
+
+
+class IFramePort(Interface):
+    """Where frames enter and leave: a packet socket on one interface, or its like in memory."""
+
+    interface: str = Attribute("The name of the interface.")
+
+    def send(frame: bytes) -> None:
+        """Put one whole Ethernet frame on the wire, at once.
+
+        :raises OSError: the kernel did not take it (link down, no buffer, no such device).
+        """
+
+    def close() -> None:
+        """Stop receiving and sending. A second call does nothing."""
+
+
+class IPlane(Interface):
+    """How a MASTER holds the addresses of one vhid.
+
+    The calls of one plane never overlap: a caller waits for one to fire before it makes the next.
+    Each Deferred fires with None, or fails with :class:`carptwist.planes.PlaneError`, whose text
+    names what could not be done and the remedy. Nothing that somebody else has configured is
+    ever touched.
+    """
+
+    link_address: bytes = Attribute(
+        "The MAC that the shared addresses are announced with: the virtual one, or the interface's own. Empty "
+        "before it is known."
+    )
+    answers: bool = Attribute("Whether our responders answer for the addresses (True) or the kernel does.")
+
+    def prepare() -> Deferred[None]:
+        """Do beforehand all that can be done while BACKUP. Nothing becomes reachable. Idempotent: also
+        mends what somebody else has damaged since."""
+
+    def hold() -> Deferred[None]:
+        """The addresses are reachable on this host when this fires, and what the host sends from them leaves with
+        ``link_address``."""
+
+    def release() -> Deferred[None]:
+        """None of the addresses is reachable on this host any more when this fires. Prepared for the next hold."""
+
+    def withdraw() -> Deferred[None]:
+        """Nothing that the plane ever made or changed on this host is left."""
