@@ -8,14 +8,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from .config.schema import VirtualHostConfig
+from .election.counter import Counter
 
-class LinkState(NamedTuple):
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
     """What is known of one interface of this host.
 
     An interface that does not exist has index 0. ``own4`` and ``own6`` are the addresses that the
@@ -42,6 +47,23 @@ class LinkState(NamedTuple):
     def usable(self) -> bool:
         """Administratively up and with a link: frames go out and come in."""
         return self.exists and self.up and self.carrier
+
+
+class Hearing(NamedTuple):
+    """A valid advertisement, as far as the rules and the operator want to know of it.
+
+    ``source`` is the packed network source, 4 or 16 octets; ``source_mac`` 6 octets; ``tos`` the TOS
+    octet or traffic class.
+    """
+
+    family: int
+    source: bytes
+    source_mac: bytes
+    tos: int
+    advbase: int
+    advskew: int
+    demote: int
+    counter: int
 
 
 class ILinkMonitor(Interface):
@@ -116,3 +138,40 @@ class IPlane(Interface):
 
     def withdraw() -> Deferred[None]:
         """Nothing that the plane ever made or changed on this host is left."""
+
+
+class IVoice(Interface):
+    """Speaks on one interface for the vhids that run there."""
+
+    def advertise(vhost: IVirtualHost, family: int, advbase: int, advskew: int) -> None:
+        """Send one advertisement of one family (4 or 6), signed, with the vhid's next counter.
+
+        :raises OSError: it did not leave this host.
+        """
+
+    def announce(vhost: IVirtualHost) -> None:
+        """Tell the neighbours the link address of every shared address of the vhid.
+
+        :raises OSError: not everything left this host.
+        """
+
+    def link_changed(link: LinkState) -> None:
+        """The interface's own addresses, of which the sources are taken, are these now."""
+
+    def close() -> None:
+        """Fall silent and deaf for good."""
+
+
+class IVirtualHost(Interface):
+    """What ``protocols`` and planes' users may know of a virtual host."""
+
+    config: VirtualHostConfig = Attribute("The settings in force.")
+    plane: IPlane = Attribute("How its addresses are held.")
+    counter: Counter = Attribute("The counter of its advertisements.")
+    holding: bool = Attribute("Whether it is MASTER and its addresses are reachable here, now.")
+
+    def heard(hearing: Hearing) -> None:
+        """A valid advertisement of another node arrived."""
+
+    def refused(cause: str) -> None:
+        """An advertisement for this vhid was refused: it is counted, and nothing else happens."""

@@ -1,0 +1,31 @@
+"""The 64-bit counter of an advertisement, as the kernels run it.
+
+Until a node has heard another, every advertisement bears a fresh random number; from then on the
+counter is shared by both sides: one more than the last one sent or heard. IPv4 and IPv6
+advertisements count separately, so that a dual-stack MASTER adds two per interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_MODULUS = 1 << 64
+
+
+class Counter:
+    """The counter of one vhid. ``draw`` gives a random number below 2**64."""
+
+    def __init__(self, draw: Callable[[], int]) -> None:
+        self._draw = draw
+        self._last: int | None = None
+
+    def next(self) -> int:
+        """The counter of the advertisement that is about to leave."""
+        if self._last is None:
+            return self._draw()
+        self._last = (self._last + 1) % _MODULUS
+        return self._last
+
+    def heard(self, counter: int) -> None:
+        """A valid advertisement bore this counter."""
+        self._last = counter

@@ -1,0 +1,226 @@
+"""The election of one vhid.
+
+::
+
+               ready                    master timed out, preempting, asked
+      INIT  ----------->  BACKUP  ------------------------------------------->  MASTER
+        ^                   |  ^                                                  |  |
+        |     obstacle      |  +--------------------------------------------------+  |
+        +-------------------+     more frequent advertisement heard, asked           |
+        +----------------------------------------------------------------------------+
+                                       obstacle (bows out first)
+
+One method per input; each takes the time and returns the effects, in the order in which they are to
+be performed. The machine does nothing itself, and knows no clock: :attr:`Machine.deadline` says when
+it wants its next :meth:`Machine.tick`. What the numbers mean and how they compare is in
+:mod:`carptwist.election.precedence`.
+
+The rules are those of the kernels, ip_carp.c of FreeBSD first. Where the manual pages differ from
+the kernels, the kernels are right: a BACKUP preempts a *slower* master, one with a higher advskew.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .effects import Advertise, Announce, Became, Effect, Hold, Release
+from .precedence import (
+    BOW_OUT,
+    effective_advskew,
+    interval,
+    interval_seconds,
+    is_bow_out,
+    master_down_seconds,
+    patience,
+)
+from .state import State
+
+#: An announcement in answer to somebody else's claim: at most one a second.
+REANNOUNCE_SECONDS = 1.0
+
+
+class Settings(NamedTuple):
+    """What the operator decided for a vhid. ``families``: 4, 6 or both; each has a timeout of its own."""
+
+    advbase: int
+    advskew: int
+    families: tuple[int, ...]
+
+
+class Machine:
+    """State, timers and rules of one vhid on one node."""
+
+    def __init__(self, now: float, settings: Settings, *, preempt: bool = False, demotion: int = 0) -> None:
+        self.settings = settings
+        self.preempt = preempt
+        self.state = State.INIT
+        self.reason = "not started"
+        self.since = now
+        self._demotion = demotion
+        self._master_down: dict[int, float] = {}  # family -> when its master counts as dead
+        self._advertise_at: float | None = None
+        self._repeat_announcement_at: float | None = None
+        self._announced_at = float("-inf")
+
+    # What others may ask
+
+    @property
+    def effective_advskew(self) -> int:
+        return effective_advskew(self.settings.advskew, self._demotion)
+
+    @property
+    def own_interval(self) -> int:
+        """What this node advertises, or would: 1/256 s."""
+        return interval(self.settings.advbase, self.effective_advskew)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next tick is due; None: no timer runs."""
+        pending = [*self._master_down.values()]
+        if self._advertise_at is not None:
+            pending.append(self._advertise_at)
+        if self._repeat_announcement_at is not None:
+            pending.append(self._repeat_announcement_at)
+        return min(pending, default=None)
+
+    @property
+    def master_down_at(self) -> dict[int, float]:
+        """By family, when a BACKUP will call its master dead."""
+        return dict(self._master_down)
+
+    @property
+    def advertise_at(self) -> float | None:
+        """When the next advertisement is due."""
+        return self._advertise_at
+
+    # Inputs
+
+    def ready(self, now: float, reason: str = "initialization complete") -> list[Effect]:
+        """Interface, link, addresses and operator all allow this vhid to take part."""
+        if self.state is not State.INIT:
+            return []
+        effects = self._become(now, State.BACKUP, reason)
+        self._await_master(now, self.settings.families)
+        return effects
+
+    def obstructed(self, now: float, reason: str, *, link_carries: bool) -> list[Effect]:
+        """Something keeps this vhid from taking part. ``link_carries``: a bow-out would still be heard."""
+        if self.state is State.INIT:
+            self.reason = reason
+            return []
+        was_master = self.state is State.MASTER
+        effects = self._become(now, State.INIT, reason)
+        if was_master and link_carries:
+            # The others need not wait for their timeout: we say that we go.
+            effects.append(Advertise(BOW_OUT, BOW_OUT))
+        return effects
+
+    def heard(self, now: float, family: int, advbase: int, advskew: int) -> list[Effect]:
+        """A valid advertisement of another node for this vhid."""
+        theirs = interval(advbase, advskew)
+        if self.state is State.BACKUP:
+            if self.preempt and self.own_interval < theirs:
+                # We would advertise more often than this master: we are the better one.
+                return self._take_over(now, "preempting a slower master")
+            if self._would_time_out(advbase, advskew):
+                # It promises less than our patience: waiting would end in the same way, only later.
+                # This is how a bow-out takes effect at once.
+                return self._take_over(now, "master will time out")
+            self._await_master(now, (family,))
+            return []
+        if self.state is State.MASTER:
+            if theirs <= self.own_interval:
+                # Equal ones yield both, so that neither insists; the addresses' order of timeouts decides.
+                effects = self._become(now, State.BACKUP, "more frequent advertisement received")
+                self._await_master(now, self.settings.families)
+                return effects
+            if not is_bow_out(advbase, advskew) and now - self._announced_at >= REANNOUNCE_SECONDS:
+                # Somebody else has just claimed our addresses, and switches have learned it. No kernel does this.
+                return [self._announce(now)]
+        return []
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed. Does nothing before :attr:`deadline`."""
+        if self.state is State.BACKUP:
+            if any(due <= now for due in self._master_down.values()):
+                # Either family's silence is enough: an address that nobody serves is what CARP is there to prevent.
+                return self._take_over(now, "master timed out")
+            return []
+        effects: list[Effect] = []
+        if self._advertise_at is not None and self._advertise_at <= now:
+            effects.append(self._advertise())
+            step = interval_seconds(self.settings.advbase, self.effective_advskew)
+            # From due time to due time, so that lateness does not add up; but no burst after a long absence.
+            self._advertise_at = max(self._advertise_at + step, now + step / 2)
+        if self._repeat_announcement_at is not None and self._repeat_announcement_at <= now:
+            self._repeat_announcement_at = None
+            effects.append(self._announce(now))
+        return effects
+
+    def asked(self, now: float, state: State, reason: str = "requested by the operator") -> list[Effect]:
+        """The operator wants BACKUP or MASTER, whatever the timers say. Not possible while obstructed."""
+        if self.state is State.BACKUP and state is State.MASTER:
+            return self._take_over(now, reason)
+        if self.state is State.MASTER and state is State.BACKUP:
+            effects = self._become(now, State.BACKUP, reason)
+            effects.append(Advertise(BOW_OUT, BOW_OUT))
+            self._await_master(now, self.settings.families)
+            return effects
+        return []
+
+    def demoted(self, now: float, demotion: int) -> list[Effect]:
+        """The host-wide demotion is now ``demotion``."""
+        if demotion == self._demotion:
+            return []
+        self._demotion = demotion
+        if self.state is not State.MASTER:
+            return []
+        # At once, so that the others can react at once.
+        self._advertise_at = now + interval_seconds(self.settings.advbase, self.effective_advskew)
+        return [self._advertise()]
+
+    # What the inputs share
+
+    def _would_time_out(self, advbase: int, advskew: int) -> bool:
+        if self.settings.advbase == 0:
+            # Any whole second is longer than our patience then; OpenBSD does not compare either. A farewell
+            # is a farewell all the same.
+            return is_bow_out(advbase, advskew)
+        return patience(self.settings.advbase, self.effective_advskew) < interval(advbase, advskew)
+
+    def _take_over(self, now: float, reason: str) -> list[Effect]:
+        effects = self._become(now, State.MASTER, reason)
+        effects += [self._advertise(), self._announce(now)]
+        # The first interval leaves demotion out, as the kernels' carp_setrun does: a second
+        # advertisement that comes early harms nobody.
+        self._advertise_at = now + interval_seconds(self.settings.advbase, self.settings.advskew)
+        # Once more after two intervals, for switches that lost the first one.
+        self._repeat_announcement_at = now + 2 * interval_seconds(self.settings.advbase, self.effective_advskew)
+        return effects
+
+    def _advertise(self) -> Effect:
+        return Advertise(self.settings.advbase, self.effective_advskew)
+
+    def _announce(self, now: float) -> Effect:
+        self._announced_at = now
+        return Announce()
+
+    def _await_master(self, now: float, families: tuple[int, ...]) -> None:
+        due = now + master_down_seconds(self.settings.advbase, self.settings.advskew)
+        for family in families:
+            self._master_down[family] = due
+
+    def _become(self, now: float, state: State, reason: str) -> list[Effect]:
+        """The one place that changes the state. Effects hang on what is left and what is entered."""
+        previous, self.state = self.state, state
+        self.reason = reason
+        self.since = now
+        self._master_down.clear()
+        self._advertise_at = None
+        self._repeat_announcement_at = None
+        effects: list[Effect] = [Became(previous, state, reason)]
+        if previous is State.MASTER:
+            effects.append(Release())
+        if state is State.MASTER:
+            effects.append(Hold())
+        return effects

@@ -1,0 +1,58 @@
+"""Intervals and timeouts, and how two nodes' are compared.
+
+Nodes compare how often they (would) advertise: the smaller interval wins. All comparisons are made
+in whole 1/256 s, the unit of advskew, so that no rounding ever decides an election::
+
+    interval     = advbase x 256 + advskew          what travels in an advertisement
+    own interval = advbase x 256 + effective advskew,  effective = clamp(advskew + demotion, 0, 240)
+    master down  = 3 x advbase x 256 + advskew      the patience of a BACKUP
+
+Demotion counts in an own interval, never in the patience of a BACKUP. With advbase 0 (sub-second
+failover, as in OpenBSD) the patience is three times advskew, and where both are 0 timers run on the
+unit itself.
+
+Source: ip_carp.c of FreeBSD (DEMOTE_ADVSKEW, carp_setrun) and of OpenBSD (advbase 0).
+"""
+
+from __future__ import annotations
+
+UNITS_PER_SECOND = 256
+#: CARP_MAXSKEW of the kernels: an effective advskew never exceeds it.
+MAX_SKEW = 240
+#: advbase and advskew of the last advertisement of a MASTER that stops in good order.
+BOW_OUT = 255
+
+
+def effective_advskew(advskew: int, demotion: int) -> int:
+    """The advskew that this node sends and compares, 0 to 240, in 1/256 s."""
+    return max(0, min(MAX_SKEW, advskew + demotion))
+
+
+def interval(advbase: int, advskew: int) -> int:
+    """An advertisement interval in 1/256 s, as the rules compare it."""
+    return advbase * UNITS_PER_SECOND + advskew
+
+
+def patience(advbase: int, effective: int) -> int:
+    """The interval in 1/256 s beyond which a heard master counts as timing out.
+
+    Unlike the timeout itself this takes the *effective* advskew: so do FreeBSD and NetBSD.
+    """
+    return 3 * advbase * UNITS_PER_SECOND + effective
+
+
+def interval_seconds(advbase: int, advskew: int) -> float:
+    """How long a MASTER waits between two advertisements. Never zero: the least is 1/256 s."""
+    return max(1, interval(advbase, advskew)) / UNITS_PER_SECOND
+
+
+def master_down_seconds(advbase: int, advskew: int) -> float:
+    """How long a BACKUP waits for the next advertisement. Never zero: the least is 3/256 s."""
+    if advbase == 0:
+        return 3 * max(1, advskew) / UNITS_PER_SECOND
+    return (3 * advbase * UNITS_PER_SECOND + advskew) / UNITS_PER_SECOND
+
+
+def is_bow_out(advbase: int, advskew: int) -> bool:
+    """Whether these values say "I am leaving"."""
+    return advbase == BOW_OUT and advskew == BOW_OUT

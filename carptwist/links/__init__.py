@@ -1,0 +1,1 @@
+"""Where frames and news of the network devices come in."""

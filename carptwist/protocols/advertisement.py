@@ -1,0 +1,186 @@
+"""CARP advertisements of one interface, in both directions.
+
+::
+
+    frame --> wire.advertisement.read --> which vhid? --> whose digest? --> VirtualHost.heard
+                   | refused                | none           | nobody's
+                   +------------------------+----------------+----> counted under its cause, nothing else
+
+A refused frame touches no timer and no state. It is logged at ``log`` >= 2 only, and then at most
+once in a while per cause and sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ..config.schema import VirtualHostConfig
+from ..interfaces import Hearing, IFramePort, IFrameReceiver, LinkState
+from ..vhost.roster import Roster
+from ..vhost.virtualhost import VirtualHost
+from ..wire import carp
+from ..wire.advertisement import Heard, frame4, frame6, read
+from ..wire.authentication import Authenticator
+from ..wire.diagnosis import likeliest_cause
+from ..wire.refusal import Cause, Refusal
+from .moderation import Moderation
+
+_NO_IPV4 = bytes(4)
+_NO_IPV6 = bytes(16)
+_ETHERTYPE_IPV6 = b"\x86\xdd"
+
+#: A refusal of one cause from one sender is logged at most this often.
+REFUSAL_LOG_SECONDS = 10.0
+
+
+@implementer(IFrameReceiver)
+class AdvertisementProtocol:
+    """Hears and sends the advertisements of the vhids of one interface."""
+
+    _log = Logger()
+
+    def __init__(self, interface: str, roster: Roster, clock: IReactorTime) -> None:
+        self._interface = interface
+        self._roster = roster
+        self._vhosts: Mapping[int, VirtualHost] = roster.on(interface)
+        self._port: IFramePort | None = None
+        self._authenticators: dict[int, tuple[VirtualHostConfig, tuple[Authenticator, ...]]] = {}
+        self._source4 = _NO_IPV4
+        self._source6 = _NO_IPV6
+        self._own: tuple[IPv4Address | IPv6Address, ...] = ()
+        self._moderation = Moderation(clock, REFUSAL_LOG_SECONDS)
+
+    # IFrameReceiver
+
+    def connected(self, port: IFramePort) -> None:
+        self._port = port
+
+    def disconnected(self) -> None:
+        self._port = None
+
+    def frame_received(self, frame: bytes) -> None:
+        if not self._roster.knobs.allow:
+            return
+        heard = read(frame)
+        if heard is None:
+            return
+        counters = self._roster.counters
+        if frame[12:14] == _ETHERTYPE_IPV6:
+            counters.ipackets6 += 1
+        else:
+            counters.ipackets += 1
+        if isinstance(heard, Refusal):
+            self._refuse(heard)
+            return
+        advertisement = heard.advertisement
+        vhost = self._vhosts.get(advertisement.vhid)
+        if vhost is None:
+            self._refuse(Refusal(Cause.BADVHID, "no such vhid here", heard.source, advertisement.vhid))
+            return
+        for authenticator in self._authenticators_of(vhost):
+            if authenticator.verify(advertisement.counter, advertisement.digest):
+                break
+        else:
+            self._refuse(Refusal(Cause.BADAUTH, "bad digest", heard.source, advertisement.vhid), heard)
+            return
+        vhost.heard(
+            Hearing(
+                heard.family,
+                heard.source,
+                heard.source_mac,
+                heard.tos,
+                advertisement.advbase,
+                advertisement.advskew,
+                advertisement.demote,
+                advertisement.counter,
+            )
+        )
+
+    # Sending
+
+    def link_changed(self, link: LinkState) -> None:
+        """Choose the sources of advertisements: the interface's own addresses, never a shared one."""
+        shared = {address.ip for vhost in self._vhosts.values() for address in vhost.config.addresses}
+        own4 = [address for address in link.own4 if address not in shared]
+        # A link-local address first: it is there for as long as the interface is.
+        own6 = sorted((address for address in link.own6 if address not in shared), key=lambda a: not a.is_link_local)
+        self._source4 = own4[0].packed if own4 else _NO_IPV4
+        self._source6 = own6[0].packed if own6 else _NO_IPV6
+        self._own = (*own4, *own6)
+
+    def send(self, vhost: VirtualHost, family: int, advbase: int, advskew: int) -> None:
+        """Sign and send one advertisement.
+
+        :raises OSError: it did not leave this host.
+        """
+        if self._port is None:
+            raise OSError(f"the packet socket on {self._interface} is closed")
+        vhid = vhost.config.vhid
+        counter = vhost.counter.next()
+        digest = self._authenticators_of(vhost)[0].sign(counter)
+        advertisement = carp.Advertisement(
+            vhid=vhid, advskew=advskew, advbase=advbase, demote=0, counter=counter, digest=digest
+        )
+        source_mac = carp.virtual_mac(vhid)
+        dscp = self._roster.knobs.dscp
+        if family == 4:
+            self._port.send(frame4(advertisement, source_mac=source_mac, source=self._source4, dscp=dscp))
+            self._roster.counters.opackets += 1
+        else:
+            self._port.send(frame6(advertisement, source_mac=source_mac, source=self._source6, dscp=dscp))
+            self._roster.counters.opackets6 += 1
+
+    def _authenticators_of(self, vhost: VirtualHost) -> tuple[Authenticator, ...]:
+        config = vhost.config
+        known = self._authenticators.get(config.vhid)
+        if known is not None and known[0] is config:
+            return known[1]
+        addresses = [address.ip for address in config.addresses]
+        phrases = [phrase.octets for phrase in config.phrases] or [b""]
+        made = tuple(Authenticator(phrase, config.vhid, addresses) for phrase in phrases)
+        self._authenticators[config.vhid] = (config, made)
+        return made
+
+    # Refusing
+
+    def _refuse(self, refusal: Refusal, heard: Heard | None = None) -> None:
+        self._roster.counters.refused[refusal.cause.value] += 1
+        vhost = self._vhosts.get(refusal.vhid)
+        if vhost is not None:
+            vhost.refused(refusal.cause.value)
+        if self._roster.knobs.log < 2:
+            return
+        unsaid = self._moderation.admit((refusal.cause, refusal.source, refusal.vhid))
+        if unsaid is None:
+            return
+        why = refusal.why
+        if heard is not None and vhost is not None:
+            why = f"{why}: {self._diagnose(vhost.config, heard)}"
+        self._log.info(
+            "carp: {vhid}@{interface}: {why}{repeated}",
+            vhid=refusal.vhid or "?",
+            interface=self._interface,
+            why=_with_source(why, refusal.source),
+            repeated=f" ({unsaid} more like it unsaid)" if unsaid else "",
+        )
+
+    def _diagnose(self, config: VirtualHostConfig, heard: Heard) -> str:
+        return likeliest_cause(
+            heard.advertisement,
+            [phrase.octets for phrase in config.phrases] or [b""],
+            [address.ip for address in config.addresses],
+            host_addresses=self._own,
+        )
+
+
+def _with_source(why: str, source: bytes) -> str:
+    """``bad digest from 192.0.2.3: its pass phrase differs``."""
+    if not source:
+        return why
+    head, colon, tail = why.partition(": ")
+    return f"{head} from {ip_address(source)}{colon}{tail}"

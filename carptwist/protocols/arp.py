@@ -1,0 +1,47 @@
+"""The ARP responder of one interface: RFC 826 and RFC 5227 on behalf of the shared IPv4 addresses.
+
+Answers requests, probes included, with the plane's link address, unicast to the asker; announces by
+gratuitous requests whose Ethernet source is that link address too, because switches learn from it.
+"""
+
+from __future__ import annotations
+
+from zope.interface import implementer
+
+from ..interfaces import IFrameReceiver
+from ..vhost.virtualhost import VirtualHost
+from ..wire import arp
+from ..wire.refusal import Refusal
+from .responder import Responder
+
+
+@implementer(IFrameReceiver)
+class ArpProtocol(Responder):
+    """Answers and announces for whoever is MASTER here."""
+
+    def frame_received(self, frame: bytes) -> None:
+        packet = arp.read(frame)
+        if packet is None:
+            return
+        if isinstance(packet, Refusal):
+            self.malformed += 1
+            return
+        claimed = self._holder_of(packet.sender)
+        if claimed is not None and packet.sender_mac != claimed.plane.link_address:
+            announcement = arp.gratuitous(packet.sender, claimed.plane.link_address)
+            self._disputed(claimed, packet.sender, packet.sender_mac, announcement)
+            return
+        if packet.operation != arp.REQUEST:
+            return
+        holder = self._holder_of(packet.target)
+        if holder is not None and holder.plane.answers:
+            self._answer(arp.reply(packet, holder.plane.link_address, packet.target))
+
+    def announce(self, vhost: VirtualHost) -> None:
+        """A gratuitous request for every shared IPv4 address.
+
+        :raises OSError: one did not leave this host.
+        """
+        for address in vhost.config.addresses:
+            if address.version == 4:
+                self._send(arp.gratuitous(address.ip.packed, vhost.plane.link_address))

@@ -1,0 +1,52 @@
+"""The three protocols of an interface as one voice for its virtual hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from zope.interface import implementer
+
+from ..interfaces import IFramePort, IVoice, LinkState
+from ..vhost.virtualhost import VirtualHost
+from .advertisement import AdvertisementProtocol
+from .arp import ArpProtocol
+from .neighbor import NeighborProtocol
+
+
+@implementer(IVoice)
+class Voice:
+    """Speaks through ports that it owns.
+
+    :param ports: closed with the voice.
+    :param hush: called once when the voice closes, to leave the multicast groups.
+    """
+
+    def __init__(
+        self,
+        advertisements: AdvertisementProtocol,
+        arp: ArpProtocol,
+        neighbor: NeighborProtocol,
+        *,
+        ports: Sequence[IFramePort],
+        hush: Callable[[], object],
+    ) -> None:
+        self._advertisements = advertisements
+        self._arp = arp
+        self._neighbor = neighbor
+        self._ports = ports
+        self._hush = hush
+
+    def advertise(self, vhost: VirtualHost, family: int, advbase: int, advskew: int) -> None:
+        self._advertisements.send(vhost, family, advbase, advskew)
+
+    def announce(self, vhost: VirtualHost) -> None:
+        self._arp.announce(vhost)
+        self._neighbor.announce(vhost)
+
+    def link_changed(self, link: LinkState) -> None:
+        self._advertisements.link_changed(link)
+
+    def close(self) -> None:
+        for port in self._ports:
+            port.close()
+        self._hush()

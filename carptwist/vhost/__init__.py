@@ -1,0 +1,1 @@
+"""Virtual hosts alive: the rules of :mod:`carptwist.election` on a clock, a link and a plane."""

@@ -1,0 +1,101 @@
+"""One interface of this host, as far as its virtual hosts are concerned: there or not, up or not, with a voice or not.
+
+::
+
+    ILinkMonitor --> Attachment --> VirtualHost.link_changed(link, voice)   for each vhid of the interface
+                         |
+                         +--> opens a voice when the device appears, closes it when it goes away
+
+An interface that does not exist yet is waited for, and said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..interfaces import ILinkMonitor, IVoice, LinkState
+from .deadline import Deadline
+from .virtualhost import VirtualHost
+
+RETRY_SECONDS = 5.0
+
+
+class Attachment:
+    """Keeps the vhids of one interface informed.
+
+    :param open_voice: opens the sockets on a device that exists; raises OSError if it cannot.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        interface: str,
+        vhosts: Mapping[int, VirtualHost],
+        *,
+        monitor: ILinkMonitor,
+        clock: IReactorTime,
+        open_voice: Callable[[LinkState], IVoice],
+    ) -> None:
+        self.interface = interface
+        self._vhosts = vhosts
+        self._monitor = monitor
+        self._open_voice = open_voice
+        self._voice: IVoice | None = None
+        self._link = LinkState(interface)
+        self._retry = Deadline(clock, self._look)
+        self._clock = clock
+        self._unwatch: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Look at the interface now, and from now on."""
+        self._unwatch = self._monitor.watch(self.interface, self._changed)
+        self._look()
+        if not self._link.exists:
+            self._log.warn(
+                "carp: waiting for interface {interface}: this host has {names}",
+                interface=self.interface,
+                names=", ".join(self._monitor.names()) or "none",
+            )
+
+    def stop(self) -> None:
+        """Close the voice; the vhids must have stopped before, for they want to say goodbye."""
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        self._retry.cancel()
+        self._close()
+
+    def _look(self) -> None:
+        self._changed(self._monitor.state(self.interface))
+
+    def _changed(self, link: LinkState) -> None:
+        if link.index != self._link.index:
+            self._close()
+        appeared = link.exists and not self._link.exists and self._unwatch is not None
+        self._link = link
+        if link.exists and self._voice is None:
+            self._open(link)
+            if appeared:
+                self._log.info("carp: interface {interface} is there", interface=self.interface)
+        if self._voice is not None:
+            self._voice.link_changed(link)
+        for vhost in tuple(self._vhosts.values()):
+            vhost.link_changed(link, self._voice)
+
+    def _open(self, link: LinkState) -> None:
+        try:
+            self._voice = self._open_voice(link)
+        except OSError as error:
+            self._log.warn(
+                "carp: {interface}: cannot open a packet socket: {error}", interface=self.interface, error=error
+            )
+            self._retry.set(self._clock.seconds() + RETRY_SECONDS)
+
+    def _close(self) -> None:
+        voice, self._voice = self._voice, None
+        if voice is not None:
+            voice.close()

@@ -1,0 +1,101 @@
+"""All virtual hosts of this host, and what they share: the knobs, the demotion ledger, the counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ..config.schema import Knobs
+from ..election.demotion import Change, Ledger
+from ..election.effects import Became
+from .counters import Counters
+from .deadline import Deadline
+
+if TYPE_CHECKING:
+    from .virtualhost import VirtualHost
+
+Observer = Callable[["VirtualHost", Became], object]
+
+
+class Roster:
+    """The vhids by interface and number."""
+
+    _log = Logger()
+
+    def __init__(self, knobs: Knobs, clock: IReactorTime) -> None:
+        self.knobs = knobs
+        self.ledger = Ledger()
+        self.counters = Counters()
+        self._clock = clock
+        self._expiry = Deadline(clock, self._expire)
+        self._by_interface: dict[str, dict[int, VirtualHost]] = {}
+        self._observers: list[Observer] = []
+
+    def add(self, vhost: VirtualHost) -> None:
+        """Take a virtual host in.
+
+        :raises ValueError: its interface has that vhid already.
+        """
+        there = self.on(vhost.config.interface)
+        if vhost.config.vhid in there:
+            raise ValueError(f"{vhost.name} is there already")
+        there[vhost.config.vhid] = vhost
+
+    def remove(self, vhost: VirtualHost) -> None:
+        """Forget a virtual host that has stopped."""
+        del self._by_interface[vhost.config.interface][vhost.config.vhid]
+
+    def on(self, interface: str) -> dict[int, VirtualHost]:
+        """The live mapping of the vhids on one interface."""
+        return self._by_interface.setdefault(interface, {})
+
+    def all(self) -> list[VirtualHost]:
+        """Every virtual host, by interface and vhid in the order of the configuration."""
+        return [vhost for there in self._by_interface.values() for vhost in there.values()]
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call ``observer(vhost, became)`` at each change of state; the value stops that."""
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer)
+
+    def changed(self, vhost: VirtualHost, change: Became) -> None:
+        """A virtual host tells that its state changed. An observer's failure is logged and stops nobody."""
+        for observer in tuple(self._observers):
+            try:
+                observer(vhost, change)
+            except Exception:
+                self._log.failure("carp: an observer of state changes failed")
+
+    # Demotion
+
+    def demote(self, owner: str, value: int, reason: str, seconds: float | None = None) -> None:
+        """Make or replace the ledger entry of ``owner``, for so many seconds or until it is taken back."""
+        now = self._clock.seconds()
+        expires = None if seconds is None else now + seconds
+        self._demotion_changed(self.ledger.put(now, owner, value, reason, expires))
+
+    def undemote(self, owner: str, reason: str) -> None:
+        """Take the entry of ``owner`` back, if there is one."""
+        self._demotion_changed(self.ledger.remove(owner, reason))
+
+    def close(self) -> None:
+        """Leave no timer behind."""
+        self._expiry.cancel()
+
+    def _expire(self) -> None:
+        for change in self.ledger.expire(self._clock.seconds()):
+            self._demotion_changed(change)
+
+    def _demotion_changed(self, change: Change | None) -> None:
+        self._expiry.set(self.ledger.deadline)
+        if change is None:
+            return
+        if self.knobs.log >= 1:
+            self._log.info(
+                "carp: demoted by {by} to {to} ({reason})", by=change.by, to=change.to, reason=change.reason
+            )
+        for vhost in self.all():
+            vhost.demoted(change.to)

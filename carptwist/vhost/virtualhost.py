@@ -1,0 +1,367 @@
+"""One virtual host on one interface: an election with a clock, a voice and a plane.
+
+::
+
+      link, operator, plane           advertisements              clock
+             | obstruct/clear              | heard                  | deadline
+             v                             v                        v
+      +-------------------------- election.Machine ----------------------------+
+             | effects, strictly in order, one at a time
+             v
+      Became: log, observers   Hold/Release: plane   Advertise/Announce: voice
+
+A vhid takes part while nothing obstructs it. Obstacles have names, so that each is cleared by
+whoever put it. Effects that take time (a plane at work) hold back the ones behind them; once the
+vhid is no longer MASTER, whatever it still wanted to say as MASTER is left unsaid.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, assert_never
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..config.schema import VirtualHostConfig
+from ..election.counter import Counter
+from ..election.effects import Advertise, Announce, Became, Effect, Hold, Release
+from ..election.machine import Machine, Settings
+from ..election.precedence import is_bow_out, master_down_seconds
+from ..election.state import State
+from ..interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
+from .deadline import Deadline
+from .peers import Peers
+
+if TYPE_CHECKING:
+    from .roster import Roster
+
+#: CARP_SENDAD_MAX_ERRORS and CARP_SENDAD_MIN_SUCCESS of the kernels.
+SEND_ERRORS_TO_DEMOTE = 3
+SENDS_TO_RECOVER = 3
+#: After a plane that failed: the next attempt.
+RETRY_SECONDS = 5.0
+#: The advice about a peer that speaks one family only is not repeated more often.
+ADVICE_SECONDS = 60.0
+
+_ARPHRD_ETHER = 1
+
+_Job = tuple[str, Callable[[], "Deferred[None] | None"]]
+
+
+@implementer(IVirtualHost)
+class VirtualHost:
+    """A vhid that this node takes part in.
+
+    :param draw: gives a random 64-bit number, for the counter.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        config: VirtualHostConfig,
+        *,
+        roster: Roster,
+        plane: IPlane,
+        clock: IReactorTime,
+        draw: Callable[[], int],
+    ) -> None:
+        self.config = config
+        self.name = config.name
+        self.plane = plane
+        self.counter = Counter(draw)
+        self.peers = Peers()
+        self.shared = frozenset(address.ip.packed for address in config.addresses)
+        self.holding = False
+        self.conflicts = 0
+        self.transitions = 0
+        self.sent = 0
+        self.received = 0
+        self.send_errors = 0
+        self.refusals: dict[str, int] = {}
+        families = tuple(sorted({address.version for address in config.addresses}))
+        self.machine = Machine(
+            clock.seconds(),
+            Settings(config.advbase, config.advskew, families),
+            preempt=roster.knobs.preempt,
+            demotion=roster.ledger.sum,
+        )
+        self._roster = roster
+        self._clock = clock
+        self._voice: IVoice | None = None
+        self._link = LinkState(config.interface)
+        self._obstacles: dict[str, str] = {"start": "not started"}
+        self._deadline = Deadline(clock, self._tick)
+        self._retry = Deadline(clock, self._prepare)
+        self._jobs: deque[_Job] = deque()
+        self._working = False
+        self._idle: list[Deferred[None]] = []
+        self._errors_in_a_row = 0
+        self._sends_in_a_row = 0
+        self._advised_at = float("-inf")
+
+    @property
+    def state(self) -> State:
+        return self.machine.state
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why this vhid does not take part; empty when it does."""
+        return tuple(self._obstacles.values())
+
+    # Life
+
+    def start(self) -> None:
+        """Take part as soon as nothing is in the way any more."""
+        if not self.machine.settings.families:
+            self.obstruct("addresses", "no address")
+        self.clear("start")
+
+    def stop(self) -> Deferred[None]:
+        """Leave in good order: bow out as MASTER, and leave nothing behind on this host."""
+        self.obstruct("stop", "stopped")
+        self._deadline.cancel()
+        self._retry.cancel()
+        self._jobs.append(("withdraw", self.plane.withdraw))
+        self._work()
+        self._roster.undemote(f"ifdown {self.name}", f"{self.name} stopped")
+        self._roster.undemote(f"senderr {self.name}", f"{self.name} stopped")
+        return self._when_idle()
+
+    def obstruct(self, kind: str, reason: str) -> None:
+        """Keep this vhid from taking part, until the same kind is cleared."""
+        self._obstacles[kind] = reason
+        carries = self._voice is not None and self._link.usable
+        self._perform(self.machine.obstructed(self._clock.seconds(), reason, link_carries=carries))
+
+    def clear(self, kind: str) -> None:
+        """One obstacle is gone."""
+        if self._obstacles.pop(kind, None) is None:
+            return
+        if self._obstacles:
+            self.machine.obstructed(self._clock.seconds(), next(iter(self._obstacles.values())), link_carries=False)
+        else:
+            self._perform(self.machine.ready(self._clock.seconds()))
+
+    # What happens to it
+
+    def link_changed(self, link: LinkState, voice: IVoice | None) -> None:
+        """The interface is in this state now; ``voice`` speaks on it, None if nothing can."""
+        before, self._link = self._link, link
+        self._voice = voice
+        obstacle = _link_obstacle(link)
+        owner = f"ifdown {self.name}"
+        if obstacle is not None:
+            self.obstruct("link", obstacle)
+            self._roster.demote(owner, self._roster.knobs.ifdown_demotion_factor, obstacle)
+            return
+        if before.index != link.index or before.mac != link.mac:
+            # Another device under the same name: what was prepared on the former one is not there.
+            self._prepare()
+        self._roster.undemote(owner, f"interface up {link.name}")
+        self.clear("link")
+
+    def heard(self, hearing: Hearing) -> None:
+        now = self._clock.seconds()
+        self.received += 1
+        self.counter.heard(hearing.counter)
+        self.peers.note(now, hearing)
+        machine = self.machine
+        if machine.state is State.INIT:
+            return
+        effects = machine.heard(now, hearing.family, hearing.advbase, hearing.advskew)
+        if effects:
+            self._perform(effects)
+        else:
+            self._deadline.set(machine.deadline)
+
+    def refused(self, cause: str) -> None:
+        self.refusals[cause] = self.refusals.get(cause, 0) + 1
+
+    def demoted(self, demotion: int) -> None:
+        """The host-wide demotion has changed."""
+        self._perform(self.machine.demoted(self._clock.seconds(), demotion))
+
+    def asked(self, state: State) -> None:
+        """The operator wants this state, BACKUP or MASTER."""
+        self._perform(self.machine.asked(self._clock.seconds(), state))
+
+    def damaged(self, what: str) -> None:
+        """Somebody else has changed what the plane had set up."""
+        self._log.warn("carp: {name}: {what}: putting it back", name=self.name, what=what)
+        self._prepare()
+        if self.state is State.MASTER:
+            self._perform([Hold(), Announce()])
+
+    # Effects
+
+    def _tick(self) -> None:
+        now = self._clock.seconds()
+        if self.state is State.BACKUP:
+            self._advise_about_families(now)
+        self._perform(self.machine.tick(now))
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Became):
+                self._became(effect)
+            elif isinstance(effect, Hold):
+                self._jobs.append(("hold", self._hold))
+            elif isinstance(effect, Release):
+                self.holding = False  # from now on nobody answers, even if the plane is still at work
+                self._forget_speeches()
+                self._jobs.append(("release", self._release))
+            elif isinstance(effect, Advertise):
+                kind = "bow-out" if is_bow_out(effect.advbase, effect.advskew) else "speech"
+                self._jobs.append((kind, lambda effect=effect: self._advertise(effect)))  # type: ignore[misc]
+            elif isinstance(effect, Announce):
+                self._jobs.append(("speech", self._announce))
+            else:
+                assert_never(effect)
+        self._deadline.set(self.machine.deadline)
+        self._work()
+
+    def _became(self, change: Became) -> None:
+        self.transitions += 1
+        if self._roster.knobs.log >= 1:
+            self._log.info(
+                "carp: {name}: {previous} -> {state} ({reason})",
+                name=self.name,
+                previous=change.previous.value,
+                state=change.state.value,
+                reason=change.reason,
+            )
+        self._roster.changed(self, change)
+
+    def _forget_speeches(self) -> None:
+        self._jobs = deque(job for job in self._jobs if job[0] != "speech")
+
+    def _work(self) -> None:
+        if self._working:
+            return
+        while self._jobs:
+            _, job = self._jobs.popleft()
+            doing = job()
+            if doing is None:
+                continue
+            self._working = True
+            doing.addErrback(self._plane_failed)
+            doing.addCallback(self._resume)
+            return
+        idle, self._idle = self._idle, []
+        for waiting in idle:
+            waiting.callback(None)
+
+    def _resume(self, _: object) -> None:
+        self._working = False
+        self._work()
+
+    def _when_idle(self) -> Deferred[None]:
+        if not self._working and not self._jobs:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._idle.append(waiting)
+        return waiting
+
+    # The plane
+
+    def _prepare(self) -> None:
+        if "plane" not in self._obstacles and self.state is State.INIT:
+            self._obstacles["plane"] = "setting up"
+        self._jobs.append(("prepare", lambda: maybeDeferred(self.plane.prepare).addCallback(self._prepared)))
+        self._work()
+
+    def _prepared(self, _: None) -> None:
+        self.clear("plane")
+
+    def _hold(self) -> Deferred[None] | None:
+        if self.state is not State.MASTER:
+            return None  # it was over before it began; a release follows
+        return maybeDeferred(self.plane.hold).addCallback(self._held)
+
+    def _held(self, _: None) -> None:
+        self.holding = self.state is State.MASTER
+
+    def _release(self) -> Deferred[None]:
+        return maybeDeferred(self.plane.release)
+
+    def _plane_failed(self, failure: Failure) -> None:
+        if "stop" in self._obstacles:
+            self._log.warn("carp: {name}: on leaving: {why}", name=self.name, why=failure.getErrorMessage())
+            return
+        why = failure.getErrorMessage()
+        if self._obstacles.get("plane") != why:
+            self._log.warn("carp: {name}: {why}", name=self.name, why=why)
+        self.obstruct("plane", why)
+        self._retry.set(self._clock.seconds() + RETRY_SECONDS)
+
+    # The voice
+
+    def _advertise(self, effect: Advertise) -> None:
+        for family in self.machine.settings.families:
+            try:
+                if self._voice is None:
+                    raise OSError(f"nothing can be sent on {self.config.interface}")
+                self._voice.advertise(self, family, effect.advbase, effect.advskew)
+            except OSError as error:
+                self._send_failed(error)
+            else:
+                self._send_succeeded()
+
+    def _announce(self) -> None:
+        if not self.holding or self._voice is None:
+            return
+        try:
+            self._voice.announce(self)
+        except OSError as error:
+            self._log.warn("carp: {name}: announcing the addresses: {error}", name=self.name, error=error)
+
+    def _send_failed(self, error: OSError) -> None:
+        self.send_errors += 1
+        self._errors_in_a_row += 1
+        self._sends_in_a_row = 0
+        if self._errors_in_a_row == SEND_ERRORS_TO_DEMOTE:
+            self._log.warn("carp: {name}: cannot send advertisements: {error}", name=self.name, error=error)
+            factor = self._roster.knobs.senderr_demotion_factor
+            self._roster.demote(f"senderr {self.name}", factor, f"send error {self.config.interface}")
+
+    def _send_succeeded(self) -> None:
+        self.sent += 1
+        if self._errors_in_a_row >= SEND_ERRORS_TO_DEMOTE:
+            self._sends_in_a_row += 1
+            if self._sends_in_a_row < SENDS_TO_RECOVER:
+                return
+            self._roster.undemote(f"senderr {self.name}", f"send ok {self.config.interface}")
+        self._errors_in_a_row = 0
+        self._sends_in_a_row = 0
+
+    def _advise_about_families(self, now: float) -> None:
+        """A peer that sends one family only lets the other one's timeout fire, again and again."""
+        settings = self.machine.settings
+        heard = self.peers.heard_since(now - master_down_seconds(settings.advbase, settings.advskew))
+        missing = [family for family in settings.families if family not in heard]
+        if not heard or not missing or now - self._advised_at < ADVICE_SECONDS:
+            return
+        self._advised_at = now
+        self._log.warn(
+            "carp: {name}: another node is heard over IPv{heard} alone, while this one has IPv{missing} addresses as "
+            "well: they will take the addresses from one another until both have the same ones",
+            name=self.name,
+            heard=heard[0],
+            missing=missing[0],
+        )
+
+
+def _link_obstacle(link: LinkState) -> str | None:
+    if not link.exists:
+        return f"no interface {link.name}"
+    if link.hardware != _ARPHRD_ETHER:
+        return f"{link.name} is not an Ethernet interface"
+    if not link.usable:
+        return f"interface down {link.name}"
+    return None
