@@ -7,9 +7,11 @@ else, and an embedding program that builds one by hand gets a ``ValueError`` tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Interface, IPv6Interface
+from typing import Final
 
 AddressWithPrefix = IPv4Interface | IPv6Interface
 
@@ -18,6 +20,20 @@ DEFAULT_CONTROL_SOCKET = "/run/carptwist/control.sock"
 
 #: Octets of the HMAC key. A longer phrase is refused, a phrase of exactly this length warned about.
 LONGEST_PHRASE = 20
+
+#: Octets of an interface's name: the kernel's IFNAMSIZ without the closing zero.
+LONGEST_INTERFACE_NAME = 15
+
+#: Lowest and highest value of every number.
+RANGES: Final[Mapping[str, tuple[int, int]]] = {
+    "vhid": (1, 255),
+    "advbase": (0, 255),
+    "advskew": (0, 254),
+    "dscp": (0, 63),
+    "log": (0, 7),
+    "ifdown_demotion_factor": (0, 255),
+    "senderr_demotion_factor": (0, 255),
+}
 
 
 class PlaneKind(Enum):
@@ -42,9 +58,24 @@ class Phrase:
         return "Phrase(…)"
 
 
-def _within(name: str, value: int, lowest: int, highest: int) -> None:
-    if not lowest <= value <= highest:
-        raise ValueError(f"{name} = {value}: must be {lowest} to {highest}")
+def _within(**numbers: int) -> None:
+    for name, value in numbers.items():
+        lowest, highest = RANGES[name]
+        if not lowest <= value <= highest:
+            raise ValueError(f"{name} = {value}: must be {lowest} to {highest}")
+
+
+def interface_name_fault(name: str) -> str | None:
+    """Why no network device can have this name, or None: the kernel's ``dev_valid_name``, and nothing invisible."""
+    if not name:
+        return "the name of the interface is missing"
+    if name in (".", "..") or any(character in "/:" or character.isspace() for character in name):
+        return "an interface's name holds no slash, colon or space, and is not a dot or two"
+    if not name.isprintable():
+        return "an interface's name holds printable characters only"
+    if len(name.encode()) > LONGEST_INTERFACE_NAME:
+        return f"an interface's name has at most {LONGEST_INTERFACE_NAME} characters"
+    return None
 
 
 @dataclass(frozen=True)
@@ -60,10 +91,12 @@ class Knobs:
     state_dir: str = DEFAULT_STATE_DIR
 
     def __post_init__(self) -> None:
-        _within("dscp", self.dscp, 0, 63)
-        _within("log", self.log, 0, 7)
-        _within("ifdown_demotion_factor", self.ifdown_demotion_factor, 0, 255)
-        _within("senderr_demotion_factor", self.senderr_demotion_factor, 0, 255)
+        _within(
+            dscp=self.dscp,
+            log=self.log,
+            ifdown_demotion_factor=self.ifdown_demotion_factor,
+            senderr_demotion_factor=self.senderr_demotion_factor,
+        )
 
 
 @dataclass(frozen=True)
@@ -83,9 +116,10 @@ class VirtualHostConfig:
     plane: PlaneKind = PlaneKind.MACVLAN
 
     def __post_init__(self) -> None:
-        _within("vhid", self.vhid, 1, 255)
-        _within("advbase", self.advbase, 0, 255)
-        _within("advskew", self.advskew, 0, 254)
+        _within(vhid=self.vhid, advbase=self.advbase, advskew=self.advskew)
+        fault = interface_name_fault(self.interface)
+        if fault is not None:
+            raise ValueError(f"interface = {self.interface}: {fault}")
 
     @property
     def name(self) -> str:

@@ -1,0 +1,104 @@
+"""Every section and key that a configuration may have, in the order in which documentation tells of them.
+
+A new key is a line here, a field of the same name in :mod:`carptwist.config.schema`, and a
+paragraph each in conf/carp.ini and docs/configuration.md, which tests demand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import values
+from .schema import LONGEST_PHRASE, Phrase
+
+
+def _silent(value: Any) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a section.
+
+    ``parse`` understands one value, or raises ``ValueError`` with the reason. ``remark`` says what is
+    legal but probably not meant. ``several``: one value per line. ``secret``: no value is ever shown.
+    """
+
+    name: str
+    parse: Callable[[str], Any]
+    remark: Callable[[Any], str | None] = _silent
+    several: bool = False
+    required: bool = False
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class SectionKind:
+    """One kind of section. ``argument`` says what follows the kind in the brackets, if anything does."""
+
+    name: str
+    keys: tuple[Key, ...]
+    argument: str = ""
+
+    @property
+    def example(self) -> str:
+        return f"[{self.name} {self.argument}]" if self.argument else f"[{self.name}]"
+
+    def key(self, name: str) -> Key | None:
+        return next((key for key in self.keys if key.name == name), None)
+
+
+def _number(name: str, remark: Callable[[Any], str | None] = _silent) -> Key:
+    return Key(name, values.number(name), remark)
+
+
+def _fast(advbase: int) -> str | None:
+    if advbase:
+        return None
+    return "failover within 3 x advskew/256 s: OpenBSD and carptwist can do that, FreeBSD cannot be set to it"
+
+
+def _tied(advskew: int) -> str | None:
+    if advskew <= 240:
+        return None
+    return "counts as 240 on FreeBSD and here: all hosts from 240 to 254 are equally slow"
+
+
+def _cut(phrase: Phrase) -> str | None:
+    if len(phrase.octets) < LONGEST_PHRASE:
+        return None
+    return f"{LONGEST_PHRASE} octets: ifconfig of FreeBSD, OpenBSD and NetBSD keeps only the first {LONGEST_PHRASE - 1}"
+
+
+SECTIONS: Final[Mapping[str, SectionKind]] = {
+    kind.name: kind
+    for kind in (
+        SectionKind(
+            "carp",
+            (
+                Key("allow", values.switch),
+                Key("preempt", values.switch),
+                _number("dscp"),
+                _number("log"),
+                _number("ifdown_demotion_factor"),
+                _number("senderr_demotion_factor"),
+                Key("state_dir", values.absolute_path),
+            ),
+        ),
+        SectionKind(
+            "vhid",
+            (
+                Key("address", values.address, several=True, required=True),
+                Key("pass", values.phrase, _cut, several=True, secret=True),
+                Key("pass_file", values.path),
+                _number("advbase", _fast),
+                _number("advskew", _tied),
+                Key("plane", values.plane),
+            ),
+            argument="NUMBER@INTERFACE",
+        ),
+        SectionKind("control", (Key("unix", values.socket_path),)),
+    )
+}

@@ -1,0 +1,351 @@
+"""The text of a configuration -> :class:`Configuration`, or everything that is wrong with it at once.
+
+::
+
+    text -> ini.parse -> sections, settings -> keys.SECTIONS -> values -> rules of the whole file -> Reading
+
+Rules that this file keeps:
+
+- It touches nothing: the one file that a configuration can name is read by a function of the caller's.
+- An error never ends the reading. The rest of the file is judged as if the bad line were not there.
+- No pass phrase, nor any line that may be one that has lost its key, is ever part of a text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from . import ini
+from .keys import SECTIONS, Key, SectionKind
+from .problems import ConfigurationError, Problem
+from .rules import VirtualHostLines, conflicts
+from .schema import RANGES, Configuration, ControlConfig, Knobs, Phrase, VirtualHostConfig, interface_name_fault
+from .values import phrase
+
+__all__ = ["ConfigurationError", "Problem", "Reading", "Secret", "read"]
+
+_LONGEST_SHOWN = 60
+_COMMENT = re.compile(r"[ \t][#;]")
+_LIKE_AN_ADDRESS = re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*([/%][0-9A-Za-z.]*)?")
+
+
+class Secret(NamedTuple):
+    """The file ``path`` holds a pass phrase; ``line`` of the configuration says so."""
+
+    path: str
+    line: int
+
+
+class Reading(NamedTuple):
+    """A configuration without errors, and what else its reader came to know.
+
+    ``vhid_lines`` has the line of each virtual host's section, by the host's name.
+    """
+
+    configuration: Configuration
+    warnings: tuple[Problem, ...]
+    vhid_lines: Mapping[str, int]
+    secrets: tuple[Secret, ...]
+
+
+def read(text: str, filename: str, read_file: Callable[[str], str]) -> Reading:
+    """Read a whole configuration.
+
+    :param filename: what the text is called in errors, and what relative paths in it are relative to.
+    :param read_file: gives the text of the file with this path; raises ``OSError`` or ``UnicodeError``.
+    :raises ConfigurationError: with every error of the text, in the order of its lines. Nothing else
+        is raised, whatever the text.
+    """
+    return _Reader(filename, read_file).read(text)
+
+
+@dataclass
+class _Found:
+    """The values of one section, by key, each with its line."""
+
+    label: str
+    line: int
+    values: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
+    #: Where each key stands, whatever its values.
+    seen: dict[str, int] = field(default_factory=dict)
+    #: The keys that have text for a value, good or bad.
+    given: set[str] = field(default_factory=set)
+    #: The keys that unknown ones were probably meant to be: nobody needs to be told that they are missing.
+    meant: set[str] = field(default_factory=set)
+
+    def one(self, *names: str) -> dict[str, Any]:
+        """The values of the keys that are there, each taking one value."""
+        return {name: self.values[name][0][1] for name in names if self.values.get(name)}
+
+    def all(self, name: str) -> tuple[Any, ...]:
+        return tuple(value for _, value in self.values.get(name, ()))
+
+
+class _Reader:
+    """One reading of one text. Used once."""
+
+    def __init__(self, filename: str, read_file: Callable[[str], str]) -> None:
+        self._filename = filename
+        self._read_file = read_file
+        self._errors: list[Problem] = []
+        self._warnings: list[Problem] = []
+        self._secrets: list[Secret] = []
+        self._knobs = Knobs()
+        self._control = ControlConfig()
+        self._vhids: list[VirtualHostConfig] = []
+        self._vhid_lines: list[VirtualHostLines] = []
+
+    def read(self, text: str) -> Reading:
+        sections, self._errors = ini.parse(text, self._filename)
+        first_lines: dict[str, int] = {}
+        last_setting: ini.Setting | None = None
+        attempted = False
+        for section in sections:
+            kind, label = self._recognise(section, _is_phrase_above(last_setting, section.line))
+            last_setting = section.settings[-1] if section.settings else None
+            if kind is None:
+                continue
+            attempted = attempted or kind.name == "vhid"
+            found = self._settings(section, kind, label)
+            if kind.name == "vhid":
+                self._virtual_host(section, found)
+                continue
+            if section.name != kind.name:
+                continue
+            if section.name in first_lines:
+                self._error(
+                    section.line, f"[{section.name}] a second time: add to the one on line {first_lines[kind.name]}"
+                )
+            first_lines.setdefault(section.name, section.line)
+            if kind.name == "carp":
+                self._knobs = Knobs(**found.one(*found.values))
+            else:
+                self._control = ControlConfig(**found.one(*found.values))
+        for line, reason in conflicts(self._vhid_lines):
+            self._error(line, reason)
+        if not attempted:
+            self._error(1, "no virtual host: at least one section such as [vhid 1@em0] is needed")
+        if self._errors:
+            raise ConfigurationError(_in_order(self._errors), _in_order(self._warnings))
+        return Reading(
+            Configuration(self._knobs, tuple(self._vhids), self._control),
+            _in_order(self._warnings),
+            {vhid.name: lines.line for vhid, lines in zip(self._vhids, self._vhid_lines, strict=True)},
+            tuple(self._secrets),
+        )
+
+    def _error(self, line: int, text: str) -> None:
+        self._errors.append(Problem(self._filename, line, text))
+
+    def _warn(self, line: int, text: str) -> None:
+        self._warnings.append(Problem(self._filename, line, text))
+
+    # One section
+
+    def _recognise(self, section: ini.Section, follows_phrase: bool) -> tuple[SectionKind | None, str]:
+        """What kind of section this is, or is probably meant to be, and how errors call it."""
+        first_word, _, argument = section.name.partition(" ")
+        label = f"[{_shown(section.name)}]"
+        kind = SECTIONS.get(first_word)
+        if kind is not None and bool(kind.argument) == bool(argument):
+            return kind, label
+        if "@" in section.name:
+            kind = SECTIONS["vhid"]
+        else:
+            kind = SECTIONS.get(_nearest(first_word, SECTIONS) or "")
+        if kind is not None:
+            self._error(section.line, f"{label} is no section: did you mean {kind.example}?")
+        else:
+            called = "unknown section" if follows_phrase else f"{label} is an unknown section"
+            there_are = ", ".join(kind.example for kind in SECTIONS.values())
+            self._error(section.line, f"{called}: there are {there_are}")
+        return kind, label
+
+    def _settings(self, section: ini.Section, kind: SectionKind, label: str) -> _Found:
+        """Understand the settings of a section; errors leave out the value, or the setting."""
+        found = _Found(label, section.line)
+        previous: ini.Setting | None = None
+        for setting in section.settings:
+            follows_phrase = _is_phrase_above(previous, setting.line)
+            previous = setting
+            key = kind.key(setting.key)
+            if key is None:
+                nearest = _nearest(setting.key, {key.name: key for key in kind.keys})
+                self._error(setting.line, f"{label} {_unknown_key(setting.key, nearest, kind, follows_phrase)}")
+                found.meant.update([nearest] if nearest else [])
+            elif key.name in found.seen:
+                advice = "several values are indented lines below one key" if key.several else "leave one of them"
+                self._error(
+                    setting.line, f"{label} {key.name} a second time, after line {found.seen[key.name]}: {advice}"
+                )
+            else:
+                found.seen[key.name] = setting.line
+                found.given.update([key.name] if setting.values else [])
+                found.values[key.name] = self._values(setting, key, kind, label)
+        return found
+
+    def _values(self, setting: ini.Setting, key: Key, kind: SectionKind, label: str) -> list[tuple[int, Any]]:
+        good: list[tuple[int, Any]] = []
+        if not setting.values and not key.secret:
+            self._error(setting.line, f"{label} {key.name} has no value")
+        for value in setting.values:
+            indented = value.line != setting.line
+            if indented and _is_setting(value.text, kind):
+                # Else an indented `advskew = 100` would silently become one more pass phrase.
+                self._error(value.line, f"{label} an indented line that looks like a setting: begin it at the margin")
+                continue
+            if value is not setting.values[0] and not key.several:
+                self._error(value.line, f"{label} {key.name} takes one value, and this indented line adds another")
+                continue
+            try:
+                parsed = key.parse(value.text)
+            except ValueError as error:
+                advice = (
+                    "" if key.secret or not _COMMENT.search(value.text) else "; a comment stands on a line of its own"
+                )
+                told = _shown_value(key, value.text, indented)
+                self._error(value.line, f"{label} {key.name}{told}: {error}{advice}")
+                continue
+            good.append((value.line, parsed))
+            remark = key.remark(parsed)
+            if remark is not None:
+                self._warn(value.line, f"{label} {key.name}{_shown_value(key, value.text, indented)}: {remark}")
+        return good
+
+    # [vhid N@IF]
+
+    def _virtual_host(self, section: ini.Section, found: _Found) -> None:
+        vhid, interface = self._who(section, found.label)
+        for key in SECTIONS["vhid"].keys:
+            if key.required and key.name not in found.seen and key.name not in found.meant:
+                self._error(section.line, f"{found.label} {key.name} is missing: a virtual host has at least one")
+        phrases = self._phrases(found)
+        self._vhid_lines.append(
+            VirtualHostLines(section.line, found.label, vhid, interface, tuple(found.values.get("address", ())))
+        )
+        if vhid is not None and interface is not None:
+            self._vhids.append(
+                VirtualHostConfig(
+                    vhid, interface, found.all("address"), phrases, **found.one("advbase", "advskew", "plane")
+                )
+            )
+
+    def _who(self, section: ini.Section, label: str) -> tuple[int | None, str | None]:
+        """The number and the interface in the brackets, None for what cannot be understood."""
+        argument = section.name.removeprefix("vhid").strip()
+        number, at, interface = argument.partition("@")
+        if not section.name.startswith("vhid ") or not at:
+            if section.name.startswith("vhid "):
+                self._error(section.line, f"{label} names no interface: write [vhid NUMBER@INTERFACE], as [vhid 1@em0]")
+            return None, None
+        lowest, highest = RANGES["vhid"]
+        vhid = None
+        if number.isascii() and number.isdigit() and len(number) <= 4 and lowest <= int(number) <= highest:
+            vhid = int(number)
+        else:
+            self._error(section.line, f"{label} the number of a virtual host must be {lowest} to {highest}")
+        fault = interface_name_fault(interface)
+        if fault is not None:
+            self._error(section.line, f"{label} {fault}")
+            return vhid, None
+        return vhid, interface
+
+    def _phrases(self, found: _Found) -> tuple[Phrase, ...]:
+        phrases: tuple[Phrase, ...] = found.all("pass")
+        if "pass" in found.seen and "pass_file" in found.seen:
+            line = max(found.seen["pass"], found.seen["pass_file"])
+            self._error(line, f"{found.label} pass and pass_file together: leave one of them")
+        elif "pass_file" in found.seen:
+            for line, path in found.values["pass_file"]:
+                phrases = self._phrases_of_file(found.label, line, path)
+        elif phrases:
+            self._secrets.append(Secret(self._filename, found.seen["pass"]))
+        elif "pass" not in found.given and "pass" not in found.meant:
+            line = found.seen.get("pass", found.line)
+            self._warn(line, f"{found.label} no pass phrase: anyone on the LAN can take the addresses")
+        return phrases
+
+    def _phrases_of_file(self, label: str, line: int, path: str) -> tuple[Phrase, ...]:
+        """One phrase per line, blanks and all; lines without anything are skipped."""
+        whole_path = str(PurePosixPath(self._filename).parent / path)
+        told = f"{label} pass_file = {_shown(path)}"
+        try:
+            text = self._read_file(whole_path)
+        except OSError as error:
+            self._error(line, f"{told}: cannot read {_shown(whole_path)}: {error.strerror or 'input/output error'}")
+            return ()
+        except UnicodeError:
+            # What the exception says is a part of the file.
+            self._error(line, f"{told}: {_shown(whole_path)} is not UTF-8 text")
+            return ()
+        self._secrets.append(Secret(whole_path, line))
+        phrases: list[Phrase] = []
+        key = SECTIONS["vhid"].key("pass")
+        assert key is not None
+        lines = [each.removesuffix("\r") for each in text.removeprefix("\ufeff").split("\n")]
+        for number, content in enumerate(lines, start=1):
+            if not content:
+                continue
+            try:
+                phrases.append(phrase(content))
+            except ValueError as error:
+                self._error(line, f"{told}: line {number}: {error}")
+                continue
+            remark = key.remark(phrases[-1])
+            if remark is not None:
+                self._warn(line, f"{told}: line {number}: {remark}")
+            if content != content.strip():
+                self._warn(line, f"{told}: line {number}: the blanks around the phrase belong to it")
+        if not any(lines):
+            self._error(line, f"{told}: {_shown(whole_path)} holds no pass phrase")
+        return tuple(phrases)
+
+
+def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: problem.line))
+
+
+def _nearest(word: str, known: Mapping[str, object]) -> str | None:
+    return next(iter(get_close_matches(word.lower(), list(known), n=1)), None)
+
+
+def _is_phrase_above(setting: ini.Setting | None, line: int) -> bool:
+    """Whether the line directly above is a pass phrase: this one may then be another one, not indented."""
+    return setting is not None and setting.key.lower().startswith("pass") and setting.last_line + 1 == line
+
+
+def _is_setting(text: str, kind: SectionKind) -> bool:
+    name, equals, _ = text.partition("=")
+    return bool(equals) and kind.key(name.strip(ini.BLANKS)) is not None
+
+
+def _unknown_key(name: str, nearest: str | None, kind: SectionKind, follows_phrase: bool) -> str:
+    if name.lower().startswith("pass") or (follows_phrase and nearest is None):
+        # `passsecret=…` and a phrase with an equals sign on a line that should have been indented.
+        shown = "unknown key"
+    else:
+        shown = f"{_shown(name)} is an unknown key"
+    if nearest is None:
+        return f"{shown}: there are {', '.join(key.name for key in kind.keys)}"
+    return f"{shown}: did you mean {nearest}?"
+
+
+def _shown_value(key: Key, text: str, indented: bool) -> str:
+    """`` = VALUE``, or nothing where the value is a phrase or might be one that has slipped."""
+    if key.secret or (key.name != "pass_file" and "pass" in text.lower()):
+        return ""
+    if indented and not _LIKE_AN_ADDRESS.fullmatch(text):
+        return ""
+    return f" = {_shown(text)}"
+
+
+def _shown(text: str) -> str:
+    """A text as it can stand in one line on a terminal."""
+    if len(text) > _LONGEST_SHOWN:
+        text = text[: _LONGEST_SHOWN - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

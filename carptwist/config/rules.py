@@ -1,0 +1,59 @@
+"""What the sections of one configuration must not be to one another.
+
+Every virtual host is itself; every shared address belongs to one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from .schema import AddressWithPrefix
+
+
+class VirtualHostLines(NamedTuple):
+    """One ``[vhid N@IF]`` section: what could be understood of it, and on which lines it stands."""
+
+    line: int
+    label: str
+    vhid: int | None
+    interface: str | None
+    addresses: tuple[tuple[int, AddressWithPrefix], ...]
+
+
+def conflicts(hosts: Sequence[VirtualHostLines]) -> Iterator[tuple[int, str]]:
+    """The line and the text of every error that takes two lines to make."""
+    yield from _twice_on_one_interface(hosts)
+    yield from _shared_twice(hosts)
+
+
+def _twice_on_one_interface(hosts: Iterable[VirtualHostLines]) -> Iterator[tuple[int, str]]:
+    first_lines: dict[tuple[int, str], int] = {}
+    for host in hosts:
+        if host.vhid is None or host.interface is None:
+            continue
+        who = (host.vhid, host.interface)
+        if who in first_lines:
+            yield (
+                host.line,
+                f"{host.label} a second time: vhid {host.vhid} of {host.interface} is on line {first_lines[who]}",
+            )
+        first_lines.setdefault(who, host.line)
+
+
+def _shared_twice(hosts: Iterable[VirtualHostLines]) -> Iterator[tuple[int, str]]:
+    owners: dict[tuple[IPv4Address | IPv6Address, str | None], tuple[int, VirtualHostLines]] = {}
+    for host in hosts:
+        for line, address in host.addresses:
+            # A link-local address is one of its link: each interface has its own fe80::1.
+            what = (address.ip, host.interface if address.ip.is_link_local and address.version == 6 else None)
+            if what not in owners:
+                owners[what] = (line, host)
+                continue
+            first_line, owner = owners[what]
+            if owner is host:
+                reason = f"a second time, after line {first_line}"
+            else:
+                reason = f"belongs to {owner.label} already, on line {first_line}: an address has one virtual host"
+            yield line, f"{host.label} address = {address}: {reason}"

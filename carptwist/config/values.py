@@ -1,0 +1,154 @@
+"""One value of a setting: text -> number, switch, address, phrase, path.
+
+Each function takes the text without blanks around it and raises ``ValueError`` with the reason and
+the remedy alone: the caller knows the place, the key, and whether the text may be shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from .schema import LONGEST_PHRASE, RANGES, AddressWithPrefix, Phrase, PlaneKind
+
+#: Octets of a UNIX socket's path: sun_path without the closing zero.
+LONGEST_SOCKET_PATH = 107
+
+_SWITCH = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+_MASK_OF_DOTS = re.compile(r"[0-9]+(\.[0-9]+){3}")
+_NO_NUMBER_IS_LONGER = 9
+
+
+def switch(text: str) -> bool:
+    """yes, on, true, 1 or no, off, false, 0, in any case."""
+    try:
+        return _SWITCH[text.lower()]
+    except KeyError:
+        raise ValueError("must be yes or no") from None
+
+
+def number(name: str) -> Callable[[str], int]:
+    """What reads the number ``name``, within its range in the schema."""
+    lowest, highest = RANGES[name]
+
+    def parse(text: str) -> int:
+        if not _NUMBER.fullmatch(text):
+            raise ValueError(f"must be a whole number, {lowest} to {highest}")
+        # int() itself refuses thousands of digits, with a remedy that is none for an operator.
+        if len(text.lstrip("+-0")) > _NO_NUMBER_IS_LONGER or not lowest <= int(text) <= highest:
+            raise ValueError(f"must be {lowest} to {highest}")
+        return int(text)
+
+    return parse
+
+
+def plane(text: str) -> PlaneKind:
+    try:
+        return PlaneKind(text)
+    except ValueError:
+        *others, last = (kind.value for kind in PlaneKind)
+        raise ValueError(f"must be {', '.join(others)} or {last}") from None
+
+
+def path(text: str) -> str:
+    """Any path. A zero octet would end it early for the kernel."""
+    if "\0" in text:
+        raise ValueError("a path holds no zero octet")
+    return text
+
+
+def absolute_path(text: str) -> str:
+    """A path that means the same wherever the daemon was started."""
+    if not text.startswith("/"):
+        raise ValueError("must be a whole path, from the first slash on")
+    return path(text)
+
+
+def socket_path(text: str) -> str:
+    octets = len(absolute_path(text).encode(errors="replace"))
+    if octets > LONGEST_SOCKET_PATH:
+        raise ValueError(f"{octets} octets: the path of a UNIX socket has at most {LONGEST_SOCKET_PATH}")
+    return text
+
+
+def phrase(text: str) -> Phrase:
+    """A pass phrase: at most 20 octets of UTF-8, none of them a control character. No reason repeats any of it."""
+    if any((character < " " and character != "\t") or character == "\x7f" for character in text):
+        raise ValueError("holds a control character")
+    try:
+        octets = text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not text") from None
+    if len(octets) > LONGEST_PHRASE:
+        raise ValueError(
+            f"{len(octets)} octets: a pass phrase has at most {LONGEST_PHRASE} (what follows it on the line, such as "
+            "a comment, belongs to it)"
+        )
+    return Phrase(octets)
+
+
+def address(text: str) -> AddressWithPrefix:
+    """A shared address with the length of its network's prefix, such as 192.168.1.1/24 or 2001:db8:1::1/64."""
+    host, slash, length = text.partition("/")
+    if "%" in host:
+        raise ValueError("the interface stands in the section's name: leave out the % and what follows it")
+    ip = _ip(host)
+    bits = ip.max_prefixlen
+    if not slash:
+        usual = 24 if ip.version == 4 else 64
+        raise ValueError(f"no prefix length: write {ip}/{usual}, if {usual} is what the interface's own address has")
+    if ip.version == 4 and _MASK_OF_DOTS.fullmatch(length):
+        raise ValueError(_instead_of_mask(ip, length))
+    if not re.fullmatch("[0-9]{1,3}", length) or not 1 <= int(length) <= bits:
+        raise ValueError(f"the prefix length must be 1 to {bits}")
+    whole = IPv4Interface(f"{ip}/{int(length)}") if ip.version == 4 else IPv6Interface(f"{ip}/{int(length)}")
+    fault = address_fault(whole)
+    if fault is not None:
+        raise ValueError(fault)
+    return whole
+
+
+def address_fault(shared: AddressWithPrefix) -> str | None:
+    """Why hosts cannot share this address, or None."""
+    ip = shared.ip
+    if ip.is_unspecified:
+        return "the unspecified address belongs to nobody"
+    if ip.is_loopback:
+        return "a loopback address never leaves its host"
+    if ip.is_multicast:
+        return "a multicast address names a group, no host"
+    if isinstance(ip, IPv4Address):
+        if ip == IPv4Address("255.255.255.255"):
+            return "the broadcast address belongs to everybody"
+        # RFC 3021: a /31 has two hosts and neither a network nor a broadcast address.
+        if shared.network.prefixlen <= 30:
+            if ip == shared.network.network_address:
+                return f"the address of the network {shared.network} itself, not of a host in it"
+            if ip == shared.network.broadcast_address:
+                return f"the broadcast address of the network {shared.network}"
+    else:
+        if ip.ipv4_mapped is not None:
+            return f"an IPv4 address in IPv6 clothes: write {ip.ipv4_mapped}"
+        # RFC 4291 2.6.1; RFC 6164 takes the /127 out.
+        if shared.network.prefixlen <= 126 and ip == shared.network.network_address:
+            return f"the anycast address of all routers of {shared.network} (RFC 4291 2.6.1)"
+    return None
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address:
+    try:
+        return IPv6Address(text) if ":" in text else IPv4Address(text)
+    except AddressValueError:
+        raise ValueError(
+            "no IPv4 or IPv6 address with its prefix length, such as 192.168.1.1/24 or 2001:db8:1::1/64"
+        ) from None
+
+
+def _instead_of_mask(ip: IPv4Address | IPv6Address, mask: str) -> str:
+    try:
+        length = IPv4Interface(f"{ip}/{mask}").network.prefixlen
+    except ValueError:
+        return "the prefix length must be 1 to 32"
+    return f"a mask instead of a prefix length: write {ip}/{length}"

@@ -1,0 +1,1 @@
+"""The programs of the package: ``carptwist`` and ``carpctl``, one module a verb."""
