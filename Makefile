@@ -1,0 +1,69 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find carptwist twisted -name '*.py' -o -name '*.ini') setup.cfg pyproject.toml README.md
+APT := apt-get install -y -qq --no-install-recommends
+
+.PHONY: help install demo test lint types unit lab packages bench docs clean
+
+help:
+	@echo "make demo    two hosts share addresses, and one of them dies; about a minute"
+	@echo "make test    everything that must hold: lint, types, tests, the lab with real daemons"
+	@echo "make bench   measurements, side by side with their peers"
+	@echo "make docs    write the generated pages of docs/ anew"
+	@echo "make install carptwist into $(VENV)"
+	@echo "make clean   remove $(VENV) and what tools left behind"
+
+install: $(VENV)/installed
+
+# A plain install: an editable one would hide the twistd plugin.
+$(VENV)/installed: $(VENV)/created $(SOURCES)
+	$(BIN)/pip install --quiet --disable-pip-version-check .
+	touch $@
+
+$(VENV)/tested-with: $(VENV)/installed setup.cfg
+	$(BIN)/pip install --quiet --disable-pip-version-check ".[test]"
+	touch $@
+
+# Debian ships python3 without ensurepip; the package that has it is installed where that is possible.
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "carptwist needs Python 3.11 or later: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && $(APT) python3-venv; } \
+		|| { echo "$(PYTHON) has no venv: install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+demo: install
+	$(BIN)/carptwist lab demo
+
+test: packages lint types unit
+
+lint: $(VENV)/tested-with
+	$(BIN)/ruff check carptwist twisted tests
+	$(BIN)/ruff format --check carptwist twisted tests
+
+types: $(VENV)/tested-with
+	$(BIN)/mypy
+
+# 100 % of the branches of wire and election: the configuration is in setup.cfg.
+unit: $(VENV)/tested-with
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage report
+
+# The peers that the lab tests run against. Without root the tests say what they miss.
+packages:
+	@command -v ucarp >/dev/null || test -x /usr/sbin/ucarp \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && $(APT) ucarp; } \
+		|| echo "ucarp is not installed, and cannot be: its tests will be skipped" >&2
+
+bench: $(VENV)/tested-with packages
+	@for bench in tests/benches/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+docs: $(VENV)/tested-with
+	$(BIN)/python -m carptwist.election.table > docs/election-table.md
+
+clean:
+	rm -rf $(VENV) build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis _trial_temp*

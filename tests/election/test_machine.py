@@ -1,0 +1,245 @@
+"""The election's table, row by row."""
+
+from __future__ import annotations
+
+from carptwist.election.effects import Advertise, Announce, Became, Hold, Release
+from carptwist.election.machine import Machine, Settings
+from carptwist.election.state import State
+
+BOW_OUT = (255, 255)
+
+
+def machine(
+    state: State = State.BACKUP,
+    *,
+    advbase: int = 1,
+    advskew: int = 100,
+    families: tuple[int, ...] = (4,),
+    preempt: bool = False,
+    demotion: int = 0,
+) -> Machine:
+    """A machine that came into ``state`` at time 0."""
+    made = Machine(0.0, Settings(advbase, advskew, families), preempt=preempt, demotion=demotion)
+    if state is not State.INIT:
+        made.ready(0.0)
+    if state is State.MASTER:
+        made.asked(0.0, State.MASTER)
+    return made
+
+
+# INIT
+
+
+def test_a_vhid_that_may_take_part_becomes_backup() -> None:
+    """INIT, ready: BACKUP, with a timeout for each of its families."""
+    subject = machine(State.INIT, families=(4, 6))
+    assert subject.ready(5.0) == [Became(State.INIT, State.BACKUP, "initialization complete")]
+    assert subject.master_down_at == {4: 5.0 + 3.390625, 6: 5.0 + 3.390625}
+    assert subject.deadline == 5.0 + 3.390625
+
+
+def test_ready_twice_changes_nothing() -> None:
+    """The timeout that runs is not restarted by it."""
+    subject = machine()
+    assert subject.ready(2.0) == []
+    assert subject.deadline == 3.390625
+
+
+def test_init_hears_and_does_nothing() -> None:
+    """A vhid in INIT has no timers, whatever it hears or is asked or told."""
+    subject = machine(State.INIT)
+    assert subject.heard(1.0, 4, *BOW_OUT) == []
+    assert subject.asked(1.0, State.MASTER) == []
+    assert subject.demoted(1.0, 240) == []
+    assert subject.tick(100.0) == []
+    assert subject.deadline is None
+
+
+def test_init_remembers_the_latest_obstacle() -> None:
+    """The reason of INIT is what is in the way now."""
+    subject = machine(State.INIT)
+    assert subject.obstructed(1.0, "interface down em0", link_carries=False) == []
+    assert subject.reason == "interface down em0"
+
+
+# Obstacles
+
+
+def test_a_backup_goes_to_init_in_silence() -> None:
+    """It has nothing to say goodbye to."""
+    subject = machine()
+    assert subject.obstructed(1.0, "stopped", link_carries=True) == [Became(State.BACKUP, State.INIT, "stopped")]
+    assert subject.deadline is None
+
+
+def test_a_master_bows_out_while_the_link_carries() -> None:
+    """Addresses go first, then one last advertisement with 255 and 255, then silence."""
+    subject = machine(State.MASTER)
+    assert subject.obstructed(1.0, "stopped", link_carries=True) == [
+        Became(State.MASTER, State.INIT, "stopped"),
+        Release(),
+        Advertise(*BOW_OUT),
+    ]
+    assert subject.deadline is None
+
+
+def test_a_master_without_a_link_only_releases() -> None:
+    """Nobody would hear the bow-out."""
+    subject = machine(State.MASTER)
+    assert subject.obstructed(1.0, "interface down em0", link_carries=False) == [
+        Became(State.MASTER, State.INIT, "interface down em0"),
+        Release(),
+    ]
+
+
+# BACKUP
+
+
+def test_silence_makes_a_backup_master() -> None:
+    """At the timeout and not before; the addresses first, then the advertisement, then the announcement."""
+    subject = machine()
+    assert subject.tick(3.39) == []
+    assert subject.tick(3.390625) == [
+        Became(State.BACKUP, State.MASTER, "master timed out"),
+        Hold(),
+        Advertise(1, 100),
+        Announce(),
+    ]
+
+
+def test_an_advertisement_restarts_the_timeout_of_its_family_only() -> None:
+    """IPv4 and IPv6 are timed apart, and either one firing makes it MASTER."""
+    subject = machine(families=(4, 6))
+    assert subject.heard(2.0, 4, 1, 0) == []
+    assert subject.master_down_at == {4: 2.0 + 3.390625, 6: 3.390625}
+    assert subject.tick(3.390625)[0] == Became(State.BACKUP, State.MASTER, "master timed out")
+
+
+def test_a_backup_preempts_a_slower_master_only_with_preempt() -> None:
+    """own interval < received interval."""
+    assert machine(preempt=False).heard(1.0, 4, 1, 101) == []
+    assert machine(preempt=True).heard(1.0, 4, 1, 100) == []
+    assert machine(preempt=True).heard(1.0, 4, 1, 101)[0] == Became(
+        State.BACKUP, State.MASTER, "preempting a slower master"
+    )
+
+
+def test_demotion_keeps_a_backup_from_preempting() -> None:
+    """Its own interval is the demoted one."""
+    assert machine(preempt=True, demotion=1).heard(1.0, 4, 1, 101) == []
+
+
+def test_a_bow_out_takes_effect_at_once() -> None:
+    """3 x advbase + advskew/256 strictly below the received interval: the master will time out."""
+    assert machine().heard(1.0, 4, *BOW_OUT)[0] == Became(State.BACKUP, State.MASTER, "master will time out")
+
+
+def test_a_master_as_slow_as_the_timeout_is_waited_for() -> None:
+    """Strictly: an equal interval is not yet too slow."""
+    assert machine().heard(1.0, 4, 3, 100) == []
+    assert machine().heard(1.0, 4, 3, 101)[0] == Became(State.BACKUP, State.MASTER, "master will time out")
+
+
+def test_with_advbase_0_only_a_bow_out_takes_effect_at_once() -> None:
+    """Any whole second is beyond its patience, and OpenBSD does not compare either."""
+    assert machine(advbase=0, advskew=10).heard(1.0, 4, 3, 0) == []
+    assert machine(advbase=0, advskew=10).heard(1.0, 4, *BOW_OUT)[0] == Became(
+        State.BACKUP, State.MASTER, "master will time out"
+    )
+
+
+def test_demotion_does_not_change_the_patience_of_a_backup() -> None:
+    """The timeout takes the configured advskew, and a change of demotion says nothing as BACKUP."""
+    subject = machine()
+    assert subject.demoted(1.0, 240) == []
+    assert subject.deadline == 3.390625
+
+
+# MASTER
+
+
+def test_a_master_advertises_at_its_interval_without_drift() -> None:
+    """From due time to due time, even if it is a little late."""
+    subject = machine(State.MASTER)
+    due = subject.advertise_at
+    assert due == 1.390625
+    assert subject.tick(due + 0.2) == [Advertise(1, 100)]
+    assert subject.advertise_at == 2 * 1.390625
+
+
+def test_a_master_that_was_away_does_not_burst() -> None:
+    """One advertisement, then the interval again."""
+    subject = machine(State.MASTER)
+    assert subject.tick(100.0).count(Advertise(1, 100)) == 1
+    assert subject.advertise_at is not None
+    assert subject.advertise_at > 100.0
+
+
+def test_the_announcement_is_repeated_once_after_two_intervals() -> None:
+    """For switches that lost the first one."""
+    subject = machine(State.MASTER, advskew=0)
+    said = [effect for moment in range(1, 6) for effect in subject.tick(float(moment)) if effect == Announce()]
+    assert said == [Announce()]
+    assert subject.tick(2.0) == []
+
+
+def test_a_master_ticks_early_to_no_effect() -> None:
+    """Before its deadline a tick does nothing."""
+    subject = machine(State.MASTER)
+    assert subject.tick(0.5) == []
+
+
+def test_a_master_yields_to_a_more_frequent_or_equal_one() -> None:
+    """received interval <= own interval; addresses go, and both families' timeouts start."""
+    subject = machine(State.MASTER, families=(4, 6))
+    assert subject.heard(1.0, 4, 1, 100) == [
+        Became(State.MASTER, State.BACKUP, "more frequent advertisement received"),
+        Release(),
+    ]
+    assert set(subject.master_down_at) == {4, 6}
+
+
+def test_a_master_stays_against_a_slower_one_and_claims_its_addresses_again() -> None:
+    """At most once a second, since each announcement costs every host on the LAN."""
+    subject = machine(State.MASTER)
+    assert subject.heard(0.5, 4, 1, 101) == []  # it announced at 0
+    assert subject.heard(1.0, 4, 1, 101) == [Announce()]
+    assert subject.heard(1.9, 4, 1, 101) == []
+    assert subject.state is State.MASTER
+
+
+def test_a_master_stays_when_another_bows_out() -> None:
+    """255/255 is no claim either."""
+    subject = machine(State.MASTER)
+    assert subject.heard(5.0, 4, *BOW_OUT) == []
+    assert subject.state is State.MASTER
+
+
+def test_a_change_of_demotion_is_advertised_at_once() -> None:
+    """So that the others can react at once; the same demotion again says nothing."""
+    subject = machine(State.MASTER, advskew=0)
+    assert subject.demoted(0.5, 100) == [Advertise(1, 100)]
+    assert subject.advertise_at == 0.5 + 1 + 100 / 256
+    assert subject.demoted(0.6, 100) == []
+    assert subject.effective_advskew == 100
+
+
+# The operator
+
+
+def test_the_operator_makes_a_backup_master() -> None:
+    """Whatever the timers say."""
+    assert machine().asked(1.0, State.MASTER)[0] == Became(State.BACKUP, State.MASTER, "requested by the operator")
+    assert machine().asked(1.0, State.BACKUP) == []
+
+
+def test_the_operator_makes_a_master_backup_in_good_order() -> None:
+    """It bows out, so that another takes over at once."""
+    subject = machine(State.MASTER)
+    assert subject.asked(1.0, State.BACKUP) == [
+        Became(State.MASTER, State.BACKUP, "requested by the operator"),
+        Release(),
+        Advertise(*BOW_OUT),
+    ]
+    assert subject.deadline == 1.0 + 3.390625
+    assert machine(State.MASTER).asked(1.0, State.MASTER) == []
