@@ -30,17 +30,17 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from carptwist.wire import carp
-from carptwist.wire.carp import GROUP4, GROUP6, PROTOCOL, Advertisement
-from carptwist.wire.ethernet import (
+from . import carp
+from .carp import GROUP4, GROUP6, PROTOCOL, Advertisement
+from .ethernet import (
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
     HEADER_LENGTH,
     checked_mac,
     multicast_mac,
 )
-from carptwist.wire.internet import FRAGMENT, HOPS, header4, header6, holds, pseudo4, pseudo6
-from carptwist.wire.refusal import Cause, Refusal
+from .internet import FRAGMENT, HOPS, header4, header6, holds, pseudo4, pseudo6
+from .refusal import Cause, Refusal
 
 #: Where 224.0.0.18 and ff02::12 live on Ethernet.
 GROUP4_MAC = multicast_mac(GROUP4)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from carptwist.wire.ethernet import (
+from .ethernet import (
     BROADCAST,
     ETHERTYPE_ARP,
     HEADER_LENGTH,
@@ -25,8 +25,8 @@ from carptwist.wire.ethernet import (
     checked_mac,
     is_group,
 )
-from carptwist.wire.internet import ANY4
-from carptwist.wire.refusal import Cause, Refusal
+from .internet import ANY4
+from .refusal import Cause, Refusal
 
 REQUEST = 1
 REPLY = 2

@@ -26,7 +26,7 @@ from hashlib import sha1
 from hmac import compare_digest
 from ipaddress import IPv4Address, IPv6Address
 
-from carptwist.wire.ethernet import checked_mac
+from .ethernet import checked_mac
 
 Address = IPv4Address | IPv6Address
 

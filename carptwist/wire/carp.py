@@ -24,8 +24,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from carptwist.wire.internet import checksum, holds
-from carptwist.wire.refusal import Cause, Refusal
+from .internet import checksum, holds
+from .refusal import Cause, Refusal
 
 #: The IP protocol number, and next header.
 PROTOCOL = 112

@@ -5,8 +5,7 @@ the socket is bound. A frame that no program wants then costs nothing in Python.
 
 - a frame with an 802.1Q tag is not of this LAN. The kernel takes the tag off before a socket sees
   the frame, so the metadata must be asked;
-- a frame that this host sends is not heard (unless asked for with ``outgoing=True``): a socket of
-  every protocol would hear its own advertisements;
+- only the kind of packet that is wanted passes, wherever it comes from and goes to;
 - what is malformed behind the protocol number passes: it is to be counted.
 
 The programs are written in the language of bpf_asm(8), of which :func:`assemble` knows what is
@@ -21,15 +20,9 @@ import struct
 #: Octets of one instruction, a struct sock_filter.
 INSTRUCTION_LENGTH = 8
 
-#: ``vlan_avail`` and ``type`` are metadata: whether there was an 802.1Q tag, and what the frame is to
-#: this host (4, PACKET_OUTGOING: sent by it).
 _NOT_TAGGED = """
         ld    vlan_avail
         jne   #0, drop
-"""
-_NOT_OURS = """
-        ld    type
-        jeq   #4, drop
 """
 _CARP = """
         ldh   [12]
@@ -65,8 +58,7 @@ _LOADS = {
     "ldb": 0x30,
 }
 _METADATA = {
-    # SKF_AD_OFF and SKF_AD_PKTTYPE or SKF_AD_VLAN_TAG_PRESENT; the kernel takes a load there as a request.
-    "type": 0xFFFFF000 + 4,
+    # SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT: a load from there asks the kernel, not the frame.
     "vlan_avail": 0xFFFFF000 + 48,
 }
 _JUMP_EQUAL = 0x15
@@ -74,19 +66,19 @@ _RETURN = 0x06
 _INSTRUCTION = struct.Struct("=HBBI")
 
 
-def carp(*, outgoing: bool = False) -> bytes:
+def carp() -> bytes:
     """IPv4 or IPv6 of protocol 112: CARP and VRRP."""
-    return _program(_CARP, outgoing)
+    return _program(_CARP)
 
 
-def arp(*, outgoing: bool = False) -> bytes:
+def arp() -> bytes:
     """ARP."""
-    return _program(_ARP, outgoing)
+    return _program(_ARP)
 
 
-def neighbor(*, outgoing: bool = False) -> bytes:
+def neighbor() -> bytes:
     """Neighbour solicitations and advertisements, directly behind the IPv6 header."""
-    return _program(_NEIGHBOR, outgoing)
+    return _program(_NEIGHBOR)
 
 
 def reject_all() -> bytes:
@@ -97,7 +89,7 @@ def reject_all() -> bytes:
 def assemble(source: str) -> bytes:
     """The packed ``struct sock_filter`` array of a program in the language of bpf_asm(8).
 
-    Known are ``ld``, ``ldh``, ``ldb`` of ``[OFFSET]`` or of the metadata ``type`` and ``vlan_avail``;
+    Known are ``ld``, ``ldh``, ``ldb`` of ``[OFFSET]`` or of the metadata ``vlan_avail`` (1: there was a tag);
     ``jeq`` and ``jne`` of ``#NUMBER, LABEL`` or ``#NUMBER, LABEL, LABEL``; ``ret #NUMBER``. Without
     a second label a jump falls through to the next instruction.
 
@@ -115,8 +107,8 @@ def assemble(source: str) -> bytes:
     return b"".join(_assembled(words, labels, here) for here, words in enumerate(lines))
 
 
-def _program(wanted: str, outgoing: bool) -> bytes:
-    return assemble(_NOT_TAGGED + ("" if outgoing else _NOT_OURS) + wanted + _VERDICTS)
+def _program(wanted: str) -> bytes:
+    return assemble(_NOT_TAGGED + wanted + _VERDICTS)
 
 
 def _assembled(words: list[str], labels: dict[str, int], here: int) -> bytes:

@@ -36,8 +36,7 @@ DONT_FRAGMENT = 0x4000
 FRAGMENT = 0x3FFF
 
 ANY4 = bytes(4)
-ANY6 = bytes(16)
-#: ff02::1, every node of the link.
+ANY6 = bytes(16)  #: ff02::1, every node of the link.
 ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
 
 _SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff")

@@ -20,8 +20,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from carptwist.wire.ethernet import ETHERTYPE_IPV6, HEADER_LENGTH, checked_mac, multicast_mac
-from carptwist.wire.internet import (
+from .ethernet import ETHERTYPE_IPV6, HEADER_LENGTH, checked_mac, multicast_mac
+from .internet import (
     ALL_NODES,
     ANY6,
     HEADER6_LENGTH,
@@ -33,7 +33,7 @@ from carptwist.wire.internet import (
     pseudo6,
     solicited_node,
 )
-from carptwist.wire.refusal import Cause, Refusal
+from .refusal import Cause, Refusal
 
 SOLICITATION = 135
 ADVERTISEMENT = 136
@@ -46,6 +46,7 @@ _OVERRIDE = 0x20000000
 
 _ETHERNET_IPV6 = struct.Struct(">6x6sHIHBB16s16s")
 _MESSAGE = struct.Struct(">BBHI16s")
+_SOLICITED_NODE = solicited_node(ANY6)[:13]
 _BODY = HEADER_LENGTH + HEADER6_LENGTH
 
 
@@ -171,9 +172,6 @@ def solicitation(
     everything = _link_option(_SOURCE_LINK_ADDRESS, link_address) + options
     to = destination or solicited_node(target)
     return _frame(SOLICITATION, 0, target, everything, source, source_mac, to, destination_mac)
-
-
-_SOLICITED_NODE = solicited_node(ANY6)[:13]
 
 
 def _link_address(message: bytes, wanted: int) -> bytes | None:
