@@ -15,8 +15,8 @@ from typing import NamedTuple
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from .config.schema import VirtualHostConfig
-from .election.counter import Counter
+from carptwist.config.schema import VirtualHostConfig
+from carptwist.election.counter import Counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,13 @@ class LinkState:
 class Hearing(NamedTuple):
     """A valid advertisement, as far as the rules and the operator want to know of it.
 
-    ``source`` is the packed network source, 4 or 16 octets; ``source_mac`` 6 octets; ``tos`` the TOS
-    octet or traffic class.
+    ``source`` is the packed network source, 4 or 16 octets; ``implementation`` what the sender was
+    recognised as from all that was heard of it.
     """
 
     family: int
     source: bytes
-    source_mac: bytes
-    tos: int
+    implementation: str
     advbase: int
     advskew: int
     demote: int

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .effects import Advertise, Announce, Became, Effect, Hold, Release
-from .precedence import (
+from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
+from carptwist.election.precedence import (
     BOW_OUT,
     effective_advskew,
     interval,
@@ -33,7 +33,7 @@ from .precedence import (
     master_down_seconds,
     patience,
 )
-from .state import State
+from carptwist.election.state import State
 
 #: An announcement in answer to somebody else's claim: at most one a second.
 REANNOUNCE_SECONDS = 1.0

@@ -7,13 +7,13 @@ this module's output, and a test holds that it still is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, assert_never
 
-from .effects import Advertise, Announce, Became, Effect, Hold, Release
-from .machine import Machine, Settings
-from .precedence import is_bow_out
-from .state import State
+from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
+from carptwist.election.machine import Machine, Settings
+from carptwist.election.precedence import is_bow_out
+from carptwist.election.state import State
 
 _HEADER = """\
 # The election, state by state
@@ -24,8 +24,6 @@ compared in 1/256 s: own interval = advbase x 256 + effective advskew, received 
 what was heard; effective advskew = advskew + demotion, at least 0, at most 240. The master-down timeout
 is 3 x advbase + advskew/256 seconds (3 x advskew/256 with advbase 0), and runs apart for IPv4 and IPv6.
 
-| state | input, or advertisement heard (advbase, advskew) | becomes | reason | does, in this order | master-down timeout | next advertisement |
-|---|---|---|---|---|---|---|
 """
 
 _ADVSKEW = 100
@@ -57,6 +55,17 @@ def _ask_for(state: State) -> Ask:
 
 def _demote(machine: Machine, now: float) -> list[Effect]:
     return machine.demoted(now, 240)
+
+
+_COLUMNS = (
+    "state",
+    "input, or advertisement heard (advbase, advskew)",
+    "becomes",
+    "reason",
+    "does, in this order",
+    "master-down timeout",
+    "next advertisement",
+)
 
 
 class Row(NamedTuple):
@@ -99,7 +108,11 @@ ROWS = (
 
 def render() -> str:
     """The whole page, Markdown."""
-    return _HEADER + "".join(_render(row) for row in ROWS)
+    return _HEADER + _line(_COLUMNS) + _line(["---"] * len(_COLUMNS)) + "".join(map(_render, ROWS))
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |\n"
 
 
 def _render(row: Row) -> str:
@@ -113,15 +126,16 @@ def _render(row: Row) -> str:
     timers = _timers(machine)
     effects = row.ask(machine, now)
     became = next((effect for effect in effects if isinstance(effect, Became)), None)
-    cells = [
-        row.state.value,
-        row.words,
-        became.state.value if became else "stays",
-        became.reason if became else "",
-        ", ".join(word for word in map(_word, effects) if word) or "nothing",
-        *(_timer(was, runs, now) for was, runs in zip(timers, _timers(machine), strict=True)),
-    ]
-    return "| " + " | ".join(cells) + " |\n"
+    return _line(
+        [
+            row.state.value,
+            row.words,
+            became.state.value if became else "stays",
+            became.reason if became else "",
+            ", ".join(word for word in map(_word, effects) if word) or "nothing",
+            *(_timer(was, runs, now) for was, runs in zip(timers, _timers(machine), strict=True)),
+        ]
+    )
 
 
 def _timers(machine: Machine) -> tuple[float | None, float | None]:

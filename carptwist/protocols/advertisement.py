@@ -19,23 +19,25 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ..config.schema import VirtualHostConfig
-from ..interfaces import Hearing, IFramePort, IFrameReceiver, LinkState
-from ..vhost.roster import Roster
-from ..vhost.virtualhost import VirtualHost
-from ..wire import carp
-from ..wire.advertisement import Heard, frame4, frame6, read
-from ..wire.authentication import Authenticator
-from ..wire.diagnosis import likeliest_cause
-from ..wire.refusal import Cause, Refusal
-from .moderation import Moderation
+from carptwist.config.schema import VirtualHostConfig
+from carptwist.interfaces import Hearing, IFramePort, IFrameReceiver, IVirtualHost, LinkState
+from carptwist.protocols.moderation import Moderation
+from carptwist.vhost.roster import Roster
+from carptwist.vhost.virtualhost import VirtualHost
+from carptwist.wire import carp
+from carptwist.wire.advertisement import Heard, frame4, frame6, read
+from carptwist.wire.authentication import Authenticator
+from carptwist.wire.diagnosis import likeliest_cause
+from carptwist.wire.internet import ANY4, ANY6
+from carptwist.wire.recognition import Recognition
+from carptwist.wire.refusal import Cause, Refusal
 
-_NO_IPV4 = bytes(4)
-_NO_IPV6 = bytes(16)
 _ETHERTYPE_IPV6 = b"\x86\xdd"
 
 #: A refusal of one cause from one sender is logged at most this often.
 REFUSAL_LOG_SECONDS = 10.0
+#: Only who knows a pass phrase gets as far as being recognised; still, memory is bounded.
+MOST_RECOGNISED = 4096
 
 
 @implementer(IFrameReceiver)
@@ -50,8 +52,9 @@ class AdvertisementProtocol:
         self._vhosts: Mapping[int, VirtualHost] = roster.on(interface)
         self._port: IFramePort | None = None
         self._authenticators: dict[int, tuple[VirtualHostConfig, tuple[Authenticator, ...]]] = {}
-        self._source4 = _NO_IPV4
-        self._source6 = _NO_IPV6
+        self._recognitions: dict[tuple[int, bytes], Recognition] = {}
+        self._source4 = ANY4
+        self._source6 = ANY6
         self._own: tuple[IPv4Address | IPv6Address, ...] = ()
         self._moderation = Moderation(clock, REFUSAL_LOG_SECONDS)
 
@@ -92,8 +95,7 @@ class AdvertisementProtocol:
             Hearing(
                 heard.family,
                 heard.source,
-                heard.source_mac,
-                heard.tos,
+                self._recognise(heard),
                 advertisement.advbase,
                 advertisement.advskew,
                 advertisement.demote,
@@ -109,11 +111,11 @@ class AdvertisementProtocol:
         own4 = [address for address in link.own4 if address not in shared]
         # A link-local address first: it is there for as long as the interface is.
         own6 = sorted((address for address in link.own6 if address not in shared), key=lambda a: not a.is_link_local)
-        self._source4 = own4[0].packed if own4 else _NO_IPV4
-        self._source6 = own6[0].packed if own6 else _NO_IPV6
+        self._source4 = own4[0].packed if own4 else ANY4
+        self._source6 = own6[0].packed if own6 else ANY6
         self._own = (*own4, *own6)
 
-    def send(self, vhost: VirtualHost, family: int, advbase: int, advskew: int) -> None:
+    def send(self, vhost: IVirtualHost, family: int, advbase: int, advskew: int) -> None:
         """Sign and send one advertisement.
 
         :raises OSError: it did not leave this host.
@@ -135,7 +137,7 @@ class AdvertisementProtocol:
             self._port.send(frame6(advertisement, source_mac=source_mac, source=self._source6, dscp=dscp))
             self._roster.counters.opackets6 += 1
 
-    def _authenticators_of(self, vhost: VirtualHost) -> tuple[Authenticator, ...]:
+    def _authenticators_of(self, vhost: IVirtualHost) -> tuple[Authenticator, ...]:
         config = vhost.config
         known = self._authenticators.get(config.vhid)
         if known is not None and known[0] is config:
@@ -145,6 +147,16 @@ class AdvertisementProtocol:
         made = tuple(Authenticator(phrase, config.vhid, addresses) for phrase in phrases)
         self._authenticators[config.vhid] = (config, made)
         return made
+
+    def _recognise(self, heard: Heard) -> str:
+        key = (heard.advertisement.vhid, heard.source)
+        recognition = self._recognitions.get(key)
+        if recognition is None:
+            if len(self._recognitions) >= MOST_RECOGNISED:
+                del self._recognitions[next(iter(self._recognitions))]
+            recognition = self._recognitions[key] = Recognition()
+        recognition.heard(heard)
+        return recognition.implementation
 
     # Refusing
 

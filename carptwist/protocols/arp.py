@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from zope.interface import implementer
 
-from ..interfaces import IFrameReceiver
-from ..vhost.virtualhost import VirtualHost
-from ..wire import arp
-from ..wire.refusal import Refusal
-from .responder import Responder
+from carptwist.interfaces import IFrameReceiver, IVirtualHost
+from carptwist.protocols.responder import Responder
+from carptwist.wire import arp
+from carptwist.wire.refusal import Refusal
 
 
 @implementer(IFrameReceiver)
@@ -37,7 +36,7 @@ class ArpProtocol(Responder):
         if holder is not None and holder.plane.answers:
             self._answer(arp.reply(packet, holder.plane.link_address, packet.target))
 
-    def announce(self, vhost: VirtualHost) -> None:
+    def announce(self, vhost: IVirtualHost) -> None:
         """A gratuitous request for every shared IPv4 address.
 
         :raises OSError: one did not leave this host.

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from ..interfaces import IFrameReceiver
-from ..vhost.virtualhost import VirtualHost
-from ..wire import neighbor
-from ..wire.refusal import Refusal
-from .responder import Responder
-
-_UNSPECIFIED = bytes(16)
+from carptwist.interfaces import IFrameReceiver, IVirtualHost
+from carptwist.protocols.responder import Responder
+from carptwist.vhost.virtualhost import VirtualHost
+from carptwist.wire import neighbor
+from carptwist.wire.ethernet import multicast_mac
+from carptwist.wire.internet import ALL_NODES, ANY6
+from carptwist.wire.refusal import Refusal
 
 
 @implementer(IFrameReceiver)
@@ -27,9 +27,7 @@ class NeighborProtocol(Responder):
     :param forwards: whether this host is an IPv6 router on the interface: sets the router flag.
     """
 
-    def __init__(
-        self, vhosts: Mapping[int, VirtualHost], clock: IReactorTime, forwards: Callable[[], bool]
-    ) -> None:
+    def __init__(self, vhosts: Mapping[int, VirtualHost], clock: IReactorTime, forwards: Callable[[], bool]) -> None:
         super().__init__(vhosts, clock)
         self._forwards = forwards
 
@@ -50,7 +48,7 @@ class NeighborProtocol(Responder):
             announcement = self._unsolicited(message.target, claimed.plane.link_address)
             self._disputed(claimed, message.target, message.link_address or message.source_mac, announcement)
 
-    def announce(self, vhost: VirtualHost) -> None:
+    def announce(self, vhost: IVirtualHost) -> None:
         """An unsolicited advertisement for every shared IPv6 address.
 
         :raises OSError: one did not leave this host.
@@ -65,15 +63,15 @@ class NeighborProtocol(Responder):
             link_address=mac,
             source=address,
             source_mac=mac,
-            destination=neighbor.ALL_NODES,
-            destination_mac=neighbor.ALL_NODES_MAC,
+            destination=ALL_NODES,
+            destination_mac=multicast_mac(ALL_NODES),
             router=self._forwards(),
             solicited=False,
             override=True,
         )
 
     def _solicited(self, solicitation: neighbor.Solicitation, mac: bytes) -> bytes:
-        if solicitation.source == _UNSPECIFIED:
+        if solicitation.source == ANY6:
             return self._unsolicited(solicitation.target, mac)
         return neighbor.advertisement(
             target=solicitation.target,

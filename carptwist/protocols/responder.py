@@ -13,10 +13,10 @@ from ipaddress import ip_address
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..interfaces import IFramePort
-from ..vhost.virtualhost import VirtualHost
-from ..wire.ethernet import format_mac
-from .moderation import Moderation
+from carptwist.interfaces import IFramePort
+from carptwist.protocols.moderation import Moderation
+from carptwist.vhost.virtualhost import VirtualHost
+from carptwist.wire.ethernet import format_mac
 
 CONFLICT_SECONDS = 1.0
 CONFLICT_LOG_SECONDS = 10.0

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
-from ..interfaces import IFramePort, IVoice, LinkState
-from ..vhost.virtualhost import VirtualHost
-from .advertisement import AdvertisementProtocol
-from .arp import ArpProtocol
-from .neighbor import NeighborProtocol
+from carptwist.interfaces import IFramePort, IVirtualHost, IVoice, LinkState
+from carptwist.protocols.advertisement import AdvertisementProtocol
+from carptwist.protocols.arp import ArpProtocol
+from carptwist.protocols.neighbor import NeighborProtocol
 
 
 @implementer(IVoice)
@@ -36,10 +35,10 @@ class Voice:
         self._ports = ports
         self._hush = hush
 
-    def advertise(self, vhost: VirtualHost, family: int, advbase: int, advskew: int) -> None:
+    def advertise(self, vhost: IVirtualHost, family: int, advbase: int, advskew: int) -> None:
         self._advertisements.send(vhost, family, advbase, advskew)
 
-    def announce(self, vhost: VirtualHost) -> None:
+    def announce(self, vhost: IVirtualHost) -> None:
         self._arp.announce(vhost)
         self._neighbor.announce(vhost)
 

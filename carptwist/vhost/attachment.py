@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..interfaces import ILinkMonitor, IVoice, LinkState
-from .deadline import Deadline
-from .virtualhost import VirtualHost
+from carptwist.interfaces import ILinkMonitor, IVoice, LinkState
+from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.virtualhost import VirtualHost
 
 RETRY_SECONDS = 5.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..interfaces import Hearing
+from carptwist.interfaces import Hearing
 
 #: More nodes than anybody runs for one vhid. The one heard longest ago makes room.
 MOST_PEERS = 32

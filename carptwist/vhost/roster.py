@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..config.schema import Knobs
-from ..election.demotion import Change, Ledger
-from ..election.effects import Became
-from .counters import Counters
-from .deadline import Deadline
+from carptwist.config.schema import Knobs
+from carptwist.election.demotion import Change, Ledger
+from carptwist.election.effects import Became
+from carptwist.vhost.counters import Counters
+from carptwist.vhost.deadline import Deadline
 
 if TYPE_CHECKING:
-    from .virtualhost import VirtualHost
+    from carptwist.vhost.virtualhost import VirtualHost
 
 Observer = Callable[["VirtualHost", Became], object]
 
@@ -94,8 +94,6 @@ class Roster:
         if change is None:
             return
         if self.knobs.log >= 1:
-            self._log.info(
-                "carp: demoted by {by} to {to} ({reason})", by=change.by, to=change.to, reason=change.reason
-            )
+            self._log.info("carp: demoted by {by} to {to} ({reason})", by=change.by, to=change.to, reason=change.reason)
         for vhost in self.all():
             vhost.demoted(change.to)

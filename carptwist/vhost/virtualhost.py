@@ -27,18 +27,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..config.schema import VirtualHostConfig
-from ..election.counter import Counter
-from ..election.effects import Advertise, Announce, Became, Effect, Hold, Release
-from ..election.machine import Machine, Settings
-from ..election.precedence import is_bow_out, master_down_seconds
-from ..election.state import State
-from ..interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
-from .deadline import Deadline
-from .peers import Peers
+from carptwist.config.schema import VirtualHostConfig
+from carptwist.election.counter import Counter
+from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
+from carptwist.election.machine import Machine, Settings
+from carptwist.election.precedence import is_bow_out, master_down_seconds
+from carptwist.election.state import State
+from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
+from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.peers import Peers
 
 if TYPE_CHECKING:
-    from .roster import Roster
+    from carptwist.vhost.roster import Roster
 
 #: CARP_SENDAD_MAX_ERRORS and CARP_SENDAD_MIN_SUCCESS of the kernels.
 SEND_ERRORS_TO_DEMOTE = 3

@@ -1,0 +1,1 @@
+"""The control protocol: how carpctl and other programs talk to a running daemon."""

@@ -1,0 +1,55 @@
+"""The client's end of the control protocol: calls that give Deferreds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from typing import Any
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.endpoints import connectProtocol
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.protocols.amp import AMP
+
+from carptwist import __version__
+from carptwist.control.commands import PROTOCOL, Hello, Status
+
+
+class ControlClient:
+    """A connection to a daemon, past the handshake. Made by :func:`connect`."""
+
+    def __init__(self, amp: AMP, daemon_version: str) -> None:
+        self._amp = amp
+        self.daemon_version = daemon_version
+
+    @inlineCallbacks
+    def status(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+        """The daemon's status, the object of ``carpctl status --json``.
+
+        :raises RefusedError: the daemon refused, and says why.
+        """
+        text = ""
+        while True:
+            part = yield self._amp.callRemote(Status, offset=len(text))
+            text += part["text"]
+            if part["remaining"] == 0:
+                status: dict[str, Any] = json.loads(text)
+                return status
+
+    def close(self) -> None:
+        """Hang up."""
+        transport = self._amp.transport
+        if transport is not None:
+            transport.loseConnection()
+
+
+@inlineCallbacks
+def connect(endpoint: IStreamClientEndpoint) -> Generator[Deferred[Any], Any, ControlClient]:
+    """Connect to a daemon and shake hands; the Deferred fires with a :class:`ControlClient`.
+
+    :raises twisted.internet.error.ConnectError: nobody listens there.
+    :raises RefusedError: the daemon speaks another version.
+    """
+    amp = yield connectProtocol(endpoint, AMP())
+    answer = yield amp.callRemote(Hello, version=__version__, protocol=PROTOCOL)
+    return ControlClient(amp, answer["version"])

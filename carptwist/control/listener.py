@@ -1,0 +1,58 @@
+"""The daemon's end of the control protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.protocol import ServerFactory
+from twisted.protocols.amp import AMP
+
+from carptwist import __version__
+from carptwist.control.commands import PART, PROTOCOL, Hello, RefusedError, Status
+
+
+class ControlProtocol(AMP):
+    """One connected program."""
+
+    def __init__(self, snapshot: Callable[[], dict[str, Any]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._take_snapshot = snapshot
+        self._greeted = False
+        self._snapshot = ""
+
+    @Hello.responder
+    def hello(self, version: str, protocol: int) -> dict[str, Any]:
+        if protocol != PROTOCOL:
+            raise RefusedError(
+                f"this daemon (carptwist {__version__}) speaks control protocol {PROTOCOL}, the client (carptwist "
+                f"{version}) protocol {protocol}: use the same version of both"
+            )
+        self._greeted = True
+        return {"version": __version__, "protocol": PROTOCOL}
+
+    @Status.responder
+    def status(self, offset: int) -> dict[str, Any]:
+        if not self._greeted:
+            raise RefusedError("say Hello first")
+        if offset == 0:
+            self._snapshot = json.dumps(self._take_snapshot(), ensure_ascii=False)
+        part = self._snapshot[offset : offset + PART] if offset >= 0 else ""
+        remaining = max(0, len(self._snapshot) - offset - len(part))
+        if remaining == 0:
+            self._snapshot = ""
+        return {"text": part, "remaining": remaining}
+
+
+class ControlFactory(ServerFactory):
+    """Builds the connections.
+
+    :param snapshot: gives the status as JSON-able values.
+    """
+
+    def __init__(self, snapshot: Callable[[], dict[str, Any]]) -> None:
+        self._snapshot = snapshot
+
+    def buildProtocol(self, addr: object) -> ControlProtocol:
+        return ControlProtocol(self._snapshot)

@@ -1,0 +1,121 @@
+"""The status of a daemon as JSON-able values: one object, its names fixed, never a pass phrase in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any
+
+from carptwist import __version__
+from carptwist.election.precedence import is_bow_out
+from carptwist.election.state import State
+from carptwist.vhost.peers import Peer
+from carptwist.vhost.roster import Roster
+from carptwist.vhost.virtualhost import VirtualHost
+from carptwist.wire.carp import virtual_mac
+from carptwist.wire.ethernet import format_mac
+
+
+class StatusReport:
+    """Renders a roster.
+
+    :param seconds: the clock that the roster runs on; moments are told in wall-clock time.
+    :param wall: seconds since the epoch.
+    """
+
+    def __init__(self, roster: Roster, *, host: str, seconds: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._roster = roster
+        self._host = host
+        self._seconds = seconds
+        self._wall = wall
+        self._started = seconds()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The object of ``carpctl status --json``."""
+        roster = self._roster
+        knobs = roster.knobs
+        return {
+            "version": __version__,
+            "host": self._host,
+            "started": self._time(self._started),
+            "preempt": knobs.preempt,
+            "demotion": roster.ledger.sum,
+            "ledger": [
+                {
+                    "owner": entry.owner,
+                    "value": entry.value,
+                    "reason": entry.reason,
+                    "since": self._time(entry.since),
+                    "expires": None if entry.expires is None else self._time(entry.expires),
+                }
+                for entry in roster.ledger.entries
+            ],
+            "sysctl": {
+                "allow": int(knobs.allow),
+                "preempt": int(knobs.preempt),
+                "dscp": knobs.dscp,
+                "log": knobs.log,
+                "demotion": roster.ledger.sum,
+                "ifdown_demotion_factor": knobs.ifdown_demotion_factor,
+                "senderr_demotion_factor": knobs.senderr_demotion_factor,
+            },
+            "stats": roster.counters.as_dict(),
+            "vhids": [self._vhid(vhost) for vhost in roster.all()],
+        }
+
+    def _vhid(self, vhost: VirtualHost) -> dict[str, Any]:
+        config = vhost.config
+        machine = vhost.machine
+        return {
+            "vhid": config.vhid,
+            "interface": config.interface,
+            "state": vhost.state.value,
+            "since": self._time(machine.since),
+            "reason": machine.reason,
+            "advbase": config.advbase,
+            "advskew": config.advskew,
+            "effective_advskew": machine.effective_advskew,
+            "preempt": machine.preempt,
+            "dialect": "freebsd",
+            "plane": config.plane.value,
+            "group": None,
+            "addresses": [str(address) for address in config.addresses],
+            "virtual_mac": format_mac(virtual_mac(config.vhid)),
+            "master": self._master(vhost),
+            "peers": [self._peer(vhost, peer) for peer in vhost.peers.all()],
+            "transitions": vhost.transitions,
+            "sent": vhost.sent,
+            "received": vhost.received,
+            "send_errors": vhost.send_errors,
+            "refused": dict(vhost.refusals),
+            "conflicts": vhost.conflicts,
+        }
+
+    def _master(self, vhost: VirtualHost) -> dict[str, Any] | None:
+        """The master that a BACKUP follows; None while there is none, or it is us."""
+        peer = vhost.peers.last
+        if vhost.state is not State.BACKUP or peer is None or is_bow_out(peer.hearing.advbase, peer.hearing.advskew):
+            return None
+        return {
+            "source": str(ip_address(peer.hearing.source)),
+            "advbase": peer.hearing.advbase,
+            "advskew": peer.hearing.advskew,
+            "demote": peer.hearing.demote,
+            "last_heard": self._time(peer.last_heard),
+            "implementation": peer.hearing.implementation,
+        }
+
+    def _peer(self, vhost: VirtualHost, peer: Peer) -> dict[str, Any]:
+        following = vhost.state is State.BACKUP and peer is vhost.peers.last
+        return {
+            "source": str(ip_address(peer.hearing.source)),
+            "implementation": peer.hearing.implementation,
+            "last_heard": self._time(peer.last_heard),
+            # Only a MASTER speaks in CARP: a node that is silent is known from the past alone.
+            "state": "MASTER" if following and not is_bow_out(peer.hearing.advbase, peer.hearing.advskew) else "BACKUP",
+        }
+
+    def _time(self, moment: float) -> str:
+        wall = self._wall() - (self._seconds() - moment)
+        return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,29 @@
+"""Which privileges the daemon needs, and which it has: capabilities(7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from carptwist.config.schema import Configuration, PlaneKind
+
+_CAP_NET_ADMIN = 12
+_CAP_NET_RAW = 13
+
+
+def missing_privileges(configuration: Configuration) -> str | None:
+    """One line that names what is missing and the remedy, or None where all is there."""
+    needed = {"CAP_NET_RAW": _CAP_NET_RAW}
+    if any(vhid.plane is not PlaneKind.NONE for vhid in configuration.vhids):
+        needed["CAP_NET_ADMIN"] = _CAP_NET_ADMIN
+    effective = _effective_capabilities()
+    missing = [name for name, bit in needed.items() if not effective >> bit & 1]
+    if not missing:
+        return None
+    return f"this needs {' and '.join(missing)}: run it as root, or give the service these capabilities"
+
+
+def _effective_capabilities() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0

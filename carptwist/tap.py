@@ -1,0 +1,74 @@
+"""``twistd carp --config FILE``: options, and the service that they make.
+
+A bad configuration is refused as a whole, every error with its place, with exit code 2 and nothing
+on the host touched.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from carptwist.configuration import ConfigurationError, Reading, load
+from carptwist.privileges import missing_privileges
+from carptwist.service import CarpService
+
+DEFAULT_CONFIG = "/etc/carptwist/carp.ini"
+
+
+class Options(usage.Options):
+    """The command line of the plugin."""
+
+    synopsis = "[--config FILE]"
+    longdesc = (
+        "Shares IPv4 and IPv6 addresses with other hosts of the LAN by CARP, the Common Address Redundancy "
+        "Protocol. 'carptwist check FILE' tells whether a configuration is good; 'carpctl status' asks the "
+        "running daemon."
+    )
+    optParameters = [["config", "c", DEFAULT_CONFIG, "The configuration file."]]
+
+    loaded: Reading
+
+    def postOptions(self) -> None:
+        try:
+            self.loaded = load(self["config"])
+        except ConfigurationError as error:
+            # twistd itself would print its whole help and leave with success.
+            print(error, file=sys.stderr)
+            raise SystemExit(2) from None
+
+
+def makeService(options: Options) -> IService:
+    """Build the daemon's service on the global reactor.
+
+    :raises SystemExit: this process lacks a privilege that it needs.
+    """
+    from twisted.internet import reactor
+
+    missing = missing_privileges(options.loaded.configuration)
+    if missing:
+        print(f"carptwist: {missing}", file=sys.stderr)
+        raise SystemExit(1)
+    run_on_monotonic_time(reactor)
+    service = CarpService(options.loaded.configuration, reactor=reactor, warnings=options.loaded.warnings)
+    return service
+
+
+def run_on_monotonic_time(reactor: Any) -> None:
+    """Make a reactor's delayed calls run on the monotonic clock.
+
+    Twisted's reactors schedule by ``time.time``: an NTP step of a few seconds would make every BACKUP
+    believe that its master had died, and a step back would silence a MASTER for as long.
+    """
+    if reactor.seconds is time.monotonic:
+        return
+    shift = time.monotonic() - reactor.seconds()
+    reactor.seconds = time.monotonic
+    for call in reactor.getDelayedCalls():
+        # What was scheduled before keeps its distance.
+        call.time += shift
+        call.seconds = time.monotonic
