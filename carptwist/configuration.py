@@ -1,4 +1,4 @@
-"""A configuration file on disk -> :class:`carptwist.config.reader.Reading`.
+"""A configuration file on disk -> :class:`Loaded`: checked values, and the warnings about them.
 
 The one place that opens configuration files, for the daemon and for ``carptwist check`` alike, so
 that both print the same errors. Files are read once, at most :data:`LONGEST_FILE` octets of them,
@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from .config.reader import ConfigurationError, Problem, Reading, read
+from carptwist.config.reader import ConfigurationError, Problem, read
+from carptwist.config.schema import Configuration
 
 #: Octets. A thousand virtual hosts with ten addresses each need a quarter of it.
 LONGEST_FILE = 2**20
 
-__all__ = ["LONGEST_FILE", "ConfigurationError", "Problem", "Reading", "load"]
+__all__ = ["LONGEST_FILE", "ConfigurationError", "Loaded", "Problem", "load"]
+
+
+class Loaded(NamedTuple):
+    """A configuration without errors. ``vhid_lines`` has the line of each virtual host's section, by its name."""
+
+    configuration: Configuration
+    warnings: tuple[Problem, ...]
+    vhid_lines: Mapping[str, int]
 
 
 class _Contents(NamedTuple):
@@ -24,7 +34,7 @@ class _Contents(NamedTuple):
     status: os.stat_result
 
 
-def load(path: str) -> Reading:
+def load(path: str) -> Loaded:
     """Read the configuration file ``path`` and the files that it names.
 
     The warnings include those about files that hold a pass phrase and that others may read.
@@ -60,7 +70,7 @@ def load(path: str) -> Reading:
                 )
             )
     warnings.sort(key=lambda problem: problem.line)
-    return reading._replace(warnings=tuple(warnings))
+    return Loaded(reading.configuration, tuple(warnings), reading.vhid_lines)
 
 
 def _contents(path: str) -> _Contents:

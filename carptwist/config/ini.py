@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .problems import Problem
+from carptwist.config.problems import Problem
 
 BLANKS = " \t\r"
 COMMENTS = ("#", ";")

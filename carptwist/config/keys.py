@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from . import values
-from .schema import LONGEST_PHRASE, Phrase
+from carptwist.config import values
+from carptwist.config.schema import LONGEST_PHRASE, Phrase
 
 
 def _silent(value: Any) -> str | None:

@@ -20,12 +20,20 @@ from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from . import ini
-from .keys import SECTIONS, Key, SectionKind
-from .problems import ConfigurationError, Problem
-from .rules import VirtualHostLines, conflicts
-from .schema import RANGES, Configuration, ControlConfig, Knobs, Phrase, VirtualHostConfig, interface_name_fault
-from .values import phrase
+from carptwist.config import ini
+from carptwist.config.keys import SECTIONS, Key, SectionKind
+from carptwist.config.problems import ConfigurationError, Problem
+from carptwist.config.rules import VirtualHostLines, conflicts
+from carptwist.config.schema import (
+    RANGES,
+    Configuration,
+    ControlConfig,
+    Knobs,
+    Phrase,
+    VirtualHostConfig,
+    interface_name_fault,
+)
+from carptwist.config.values import phrase
 
 __all__ = ["ConfigurationError", "Problem", "Reading", "Secret", "read"]
 

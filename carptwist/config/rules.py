@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from .schema import AddressWithPrefix
+from carptwist.config.schema import AddressWithPrefix
 
 
 class VirtualHostLines(NamedTuple):

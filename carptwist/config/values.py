@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
-from .schema import LONGEST_PHRASE, RANGES, AddressWithPrefix, Phrase, PlaneKind
+from carptwist.config.schema import LONGEST_PHRASE, RANGES, AddressWithPrefix, Phrase, PlaneKind
 
 #: Octets of a UNIX socket's path: sun_path without the closing zero.
 LONGEST_SOCKET_PATH = 107
