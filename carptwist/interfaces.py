@@ -174,3 +174,36 @@ class IVirtualHost(Interface):
 
     def refused(cause: str) -> None:
         """An advertisement for this vhid was refused: it is counted, and nothing else happens."""
+
+
+class ISystem(Interface):
+    """The host that a service runs on: the real one, or its like in memory."""
+
+    monitor: ILinkMonitor = Attribute("The interfaces of this host; of use between start and stop.")
+
+    def start() -> Deferred[None]:
+        """Get ready, and remove what a predecessor that died has left behind.
+
+        The Deferred fails with an exception whose text is for the operator, if this host cannot be worked with.
+        """
+
+    def stop() -> Deferred[None]:
+        """Let go of the host. The service has put back what it changed before it calls this."""
+
+    def plane(config: VirtualHostConfig, damaged: Callable[[str], object]) -> IPlane:
+        """A plane for one vhid; ``damaged`` is called with a text when somebody else has interfered with it."""
+
+    def open_port(interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
+        """Open a port on an interface that exists, for the frames that a filter of :mod:`carptwist.wire.filters` accepts.
+
+        :raises OSError: it could not be opened.
+        """
+
+    def join(link: LinkState) -> Callable[[], None]:
+        """Become a member of the multicast groups of CARP on an interface; the value ends the membership."""
+
+    def forwards(interface: str) -> bool:
+        """Whether this host is an IPv6 router on the interface."""
+
+    def draw() -> int:
+        """A random number below 2**64 that nobody can guess."""
