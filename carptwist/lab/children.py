@@ -37,6 +37,8 @@ class Child:
         self.name = name
         self.argv = list(argv)
         self.log = log
+        # Where this one's output begins in a log that it shares with its predecessors, in octets.
+        self._begin = log.stat().st_size if log is not None and log.exists() else 0
         self._read = 0
         alive, mine = os.pipe()
         output: IO[bytes] | None = log.open("ab") if log is not None else None
@@ -94,7 +96,9 @@ class Child:
 
     def text(self) -> str:
         """All that it has written to its log."""
-        return self.log.read_text(errors="replace") if self.log is not None and self.log.exists() else ""
+        if self.log is None or not self.log.exists():
+            return ""
+        return self.log.read_bytes()[self._begin :].decode(errors="replace")
 
     def new_lines(self) -> list[str]:
         """The whole lines of its log that this has not returned before."""

@@ -16,7 +16,7 @@ What may go wrong with a cable or a switch can be made to go wrong, for each por
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_interface
@@ -60,6 +60,7 @@ class Port:
     interface: str
     index: int
     partition: Partition = Partition.NOTHING
+    is_cut: bool = False
     history: list[Disturbance] = field(default_factory=list)
 
     def connected(self, since: float, until: float) -> bool:
@@ -82,7 +83,6 @@ class Lan:
         self.name = name
         self.namespace = NetworkNamespace()
         self.ports: dict[str, Port] = {}
-        self._watchers: list[Callable[[Port], object]] = []
         self.namespace.sysctl("ipv6.conf.default.accept_dad", 0)
         self._bridge = self._make_bridge()
 
@@ -144,15 +144,17 @@ class Lan:
         port = self._port(host)
         self._note(port, connected=False)
         self.namespace.route.link("set", index=port.index, state="down")
+        port.is_cut = True
         self._await_link(port, up=False)
 
     def heal(self, host: Host) -> None:
         """Undo what :meth:`cut` and :meth:`isolate` did: the port has its link and carries everything."""
         port = self._port(host)
-        if port.partition is not Partition.NOTHING:
-            self.isolate(host, Partition.NOTHING)
-        self.namespace.route.link("set", index=port.index, state="up")
-        self._await_link(port, up=True)
+        if port.is_cut:
+            self.namespace.route.link("set", index=port.index, state="up")
+            port.is_cut = False
+            self._await_link(port, up=True)
+        self.isolate(host, Partition.NOTHING)
         self._note(port, connected=True)
 
     def isolate(self, host: Host, partition: Partition = Partition.BOTH) -> None:
@@ -167,13 +169,15 @@ class Lan:
         if partition is not Partition.NOTHING:
             self._switch(port, partition, on=True)
         port.partition = partition
-        if partition is Partition.NOTHING:
+        if partition is Partition.NOTHING and not port.is_cut:
             self._note(port, connected=True)
 
     def _switch(self, port: Port, partition: Partition, *, on: bool) -> None:
         route: Any = self.namespace.route
         if partition is Partition.BOTH:
-            route.brport("set", index=port.index, state=_BLOCKING if on else _FORWARDING)
+            # Without a link the state cannot be set; a port that gets one forwards.
+            if not port.is_cut:
+                route.brport("set", index=port.index, state=_BLOCKING if on else _FORWARDING)
         elif partition is Partition.MUTE:
             # A locked port (Linux 5.18) takes frames only from the addresses that the switch has on it; it has none
             # once they are forgotten and no new ones are learned.

@@ -1,0 +1,144 @@
+"""A LAN with daemons, a client that pings the shared addresses all the time, and a watcher in the switch.
+
+::
+
+    a 192.0.2.2 ----+
+    b 192.0.2.3 ----[ switch, watched ]---- client 192.0.2.254, asks for 192.0.2.1 and 2001:db8::1
+                    +
+
+Hosts that share addresses are named a, b, c ... and numbered from 2. The daemons, and whatever else is to run in the
+hosts, are started by whoever uses it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from carptwist.lab.daemon import Daemon
+from carptwist.lab.host import Host
+from carptwist.lab.laboratory import Lab
+from carptwist.lab.namespaces import LabError
+from carptwist.lab.prober import Outage, Prober
+from carptwist.lab.rules import leaks, strays, usurpers
+from carptwist.lab.watcher import Watcher
+
+SHARED4, SHARED6 = "192.0.2.1", "2001:db8::1"
+
+#: What hosts are called, in this order.
+HOST_NAMES = "abcdefghijklmnopqrstuvwxyz"
+
+
+def virtual_mac(vhid: int) -> str:
+    """``00:00:5e:00:01:VHID``."""
+    return f"00:00:5e:00:01:{vhid:02x}"
+
+
+class Scene:
+    """``hosts`` hosts and a client on one LAN, within a ``with`` block, with :attr:`prober` and :attr:`watcher` at
+    work. ``shared`` says which addresses are shared, and by which vhid."""
+
+    def __init__(
+        self,
+        hosts: int = 2,
+        *,
+        shared: Mapping[str, int] | None = None,
+        pinged: Iterable[str] | None = None,
+        pcap: Path | str | None = None,
+    ) -> None:
+        self.shared = dict(shared) if shared is not None else {SHARED4: 1, SHARED6: 1}
+        self.daemons: dict[str, Daemon] = {}
+        self.tick: Callable[[], object] = lambda: None
+        self._pinged = list(self.shared if pinged is None else pinged)
+        self._pcap = pcap
+        self._names = HOST_NAMES[:hosts]
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Scene:
+        with contextlib.ExitStack() as opened:
+            self.lab = opened.enter_context(Lab())
+            self.lan = self.lab.lan()
+            self.hosts = {name: self.lab.host(name) for name in self._names}
+            self.client = self.lab.host("client")
+            for host in self.hosts.values():
+                self.lan.connect(host, "em0", addresses_of(host))
+            self.lan.connect(self.client, "em0", ["192.0.2.254/24", "2001:db8::fe/64"])
+            self.watcher = opened.enter_context(Watcher(self.lan, self.shared, pcap=self._pcap))
+            self.prober = opened.enter_context(Prober(self.client, self._pinged))
+            self._open = opened.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._open.close()
+
+    def daemon(self, name: str, configuration: str) -> Daemon:
+        """Start a daemon in a host; wait for what you need of it."""
+        daemon = self.daemons[name] = Daemon(self.hosts[name], configuration)
+        daemon.start()
+        return daemon
+
+    def wait(self, condition: Callable[[], bool], what: str, limit: float = 30.0) -> None:
+        """Wait for a condition, asking every 10 ms.
+
+        :raises LabError: if it does not hold after ``limit`` seconds, or a daemon has ended meanwhile that ran before;
+            with the ends of the daemons' logs.
+        """
+        deadline = time.monotonic() + limit
+        running = [daemon for daemon in self.daemons.values() if daemon.running]
+        while not condition():
+            self.tick()
+            ended = [daemon.host.name for daemon in running if not daemon.running]
+            if ended or time.monotonic() > deadline:
+                why = f"the daemon of {ended[0]} ended before: {what}" if ended else f"not within {limit:g} s: {what}"
+                raise LabError("\n".join([why, *(daemon.tail() for daemon in self.daemons.values())]))
+            time.sleep(0.01)
+        self.tick()
+
+    def await_master(self, name: str, vhid: int = 1, *, since: float = 0.0, limit: float = 30.0) -> None:
+        """Wait until a host has advertised since ``since`` and is the last that did, and all pinged addresses answer."""
+        what = f"{name} is MASTER of vhid {vhid} on the wire and its addresses answer"
+        self.wait(lambda: self._serves(name, vhid, since), what, limit)
+
+    def _serves(self, name: str, vhid: int, since: float) -> bool:
+        last = self.watcher.last(name, vhid)
+        return (
+            last is not None
+            and last.at >= since
+            and self.watcher.master(vhid) == name
+            and all(self.prober.flowing(address) for address in self._pinged)
+        )
+
+    def outage(self, address: str, since: float, until: float = float("inf")) -> Outage | None:
+        """The longest outage of a pinged address since then; None without one."""
+        found = self.prober.outages(address, since, until)
+        return max(found, key=lambda outage: outage.seconds, default=None)
+
+    def offences(self) -> list[str]:
+        """What was seen so far that must never be: see :mod:`carptwist.lab.rules`; and what was not seen at all."""
+        macs = {address: virtual_mac(vhid) for address, vhid in self.shared.items()}
+        unseen = [f"the watcher has missed {self.watcher.dropped} frames"] if self.watcher.dropped else []
+        return [*unseen, *leaks(self.watcher, macs), *strays(self.watcher), *usurpers(self.watcher)]
+
+    def wrong_caches(self) -> list[str]:
+        """The shared addresses that the client has another MAC for than the virtual one, as text."""
+        known = {str(address): mac for address, mac in self.client.neighbors().items()}
+        return [
+            f"the client has {known.get(address)} for {address}"
+            for address in self._pinged
+            if known.get(address) != virtual_mac(self.shared[address])
+        ]
+
+    def leftovers(self) -> list[str]:
+        """What is on the hosts besides what the lab gave them, and what runs there, as text."""
+        found = [f"{survivor} still runs" for survivor in self.lab.survivors()]
+        for host in self.hosts.values():
+            found += [f"{host.name} has {name}" for name in host.interfaces() if name not in ("lo", "em0")]
+            found += [f"{host.name} has {each}" for each in host.addresses() if str(each) in self.shared]
+        return found
+
+
+def addresses_of(host: Host) -> list[str]:
+    """The own addresses of a host of the scene, from its number."""
+    return [f"192.0.2.{host.number + 1}/24", f"2001:db8::{host.number + 1:x}/64"]
