@@ -95,7 +95,7 @@ class VirtualHost:
         self._clock = clock
         self._voice: IVoice | None = None
         self._link = LinkState(config.interface)
-        self._obstacles: dict[str, str] = {"start": "not started"}
+        self._obstacles: dict[str, str] = {"start": "not started", "link": f"no interface {config.interface}"}
         self._deadline = Deadline(clock, self._tick)
         self._retry = Deadline(clock, self._prepare)
         self._jobs: deque[_Job] = deque()
