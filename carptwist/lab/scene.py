@@ -97,7 +97,8 @@ class Scene:
         self.tick()
 
     def await_master(self, name: str, vhid: int = 1, *, since: float = 0.0, limit: float = 30.0) -> None:
-        """Wait until a host has advertised since ``since`` and is the last that did, and all pinged addresses answer."""
+        """Wait until a host has advertised from ``since`` on and is the last that did, and all pinged addresses
+        answer."""
         what = f"{name} is MASTER of vhid {vhid} on the wire and its addresses answer"
         self.wait(lambda: self._serves(name, vhid, since), what, limit)
 

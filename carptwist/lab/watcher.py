@@ -101,7 +101,8 @@ class Watcher:
         self._failure: BaseException | None = None
         self._capture = None if pcap is None else Capture(pcap)
         self._stopping = threading.Event()
-        self._socket = lan.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        # Given a protocol and not bound, it hears all interfaces of its namespace.
+        self._socket = lan.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         ask_for_times(self._socket)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_OCTETS)
@@ -109,7 +110,6 @@ class Watcher:
             # Root of a user namespace has to live with the machine's limit (net.core.rmem_max).
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_OCTETS)
         self._socket.settimeout(0.1)
-        self._socket.bind(("", _ETH_P_ALL))
         self._thread = threading.Thread(target=self._work, name="watcher", daemon=True)
 
     def __enter__(self) -> Watcher:
