@@ -1,0 +1,191 @@
+"""The ARP and neighbour discovery responders."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from carptwist.protocols.responder import CONFLICT_SECONDS
+from carptwist.wire import arp, neighbor
+from carptwist.wire.carp import virtual_mac
+from carptwist.wire.ethernet import multicast_mac
+from carptwist.wire.internet import ALL_NODES, solicited_node
+from tests.protocols.support import OTHER4, OTHER6, OTHER_MAC, NodeCase
+
+SHARED4 = ip_address("192.0.2.1").packed
+SHARED6 = ip_address("2001:db8::1").packed
+MAC = virtual_mac(1)
+NOBODY = bytes(6)
+
+
+def request(target: bytes = SHARED4, sender: bytes = OTHER4) -> bytes:
+    """Who has ``target``? Tell ``sender``."""
+    return arp.request(target, OTHER_MAC, sender)
+
+
+def solicitation(target: bytes = SHARED6, source: bytes = OTHER6) -> bytes:
+    """Who has ``target``? From :: it is duplicate address detection."""
+    group = solicited_node(target)
+    return neighbor.solicitation(
+        target=target,
+        source=source,
+        source_mac=OTHER_MAC,
+        destination=group,
+        destination_mac=multicast_mac(group),
+        link_address=OTHER_MAC if any(source) else b"",
+    )
+
+
+class ArpTests(NodeCase):
+    """On behalf of the shared IPv4 addresses."""
+
+    def test_a_master_answers_with_the_virtual_mac(self) -> None:
+        """Unicast to the asker."""
+        self.master()
+        self.hear(request())
+        (frame,) = self.frames()
+        self.assertEqual(frame[:12], OTHER_MAC + MAC)
+        answer = arp.read(frame)
+        assert isinstance(answer, arp.Arp)
+        self.assertEqual((answer.operation, answer.sender, answer.sender_mac), (arp.REPLY, SHARED4, MAC))
+        self.assertEqual((answer.target, answer.target_mac), (OTHER4, OTHER_MAC))
+
+    def test_a_backup_is_silent(self) -> None:
+        """It answers nobody and defends nothing."""
+        self.vhid()
+        self.hear(request())
+        self.hear(request(sender=SHARED4))
+        self.hear(solicitation())
+        self.assertEqual(self.frames(), [])
+
+    def test_a_probe_is_answered(self) -> None:
+        """A host that wants the address for itself must learn that it is taken (RFC 5227)."""
+        self.master()
+        self.hear(request(sender=bytes(4)))
+        self.assertEqual(len(self.frames()), 1)
+
+    def test_other_addresses_are_none_of_ours(self) -> None:
+        """Requests for them, and answers of others."""
+        self.master()
+        self.hear(request(target=ip_address("192.0.2.77").packed))
+        self.hear(arp.pack(arp.Arp(arp.REPLY, OTHER_MAC, OTHER4, NOBODY, SHARED4, MAC, OTHER_MAC)))
+        self.assertEqual(self.frames(), [])
+
+    def test_where_the_kernel_answers_we_do_not(self) -> None:
+        """The interface plane's addresses are the kernel's business."""
+        self.master(answers=False)
+        self.hear(request())
+        self.hear(solicitation())
+        self.assertEqual(self.frames(), [])
+
+    def test_a_claim_by_somebody_else_is_a_conflict(self) -> None:
+        """Counted, logged with both addresses, answered by announcing again at most once a second."""
+        vhost = self.master()
+        for _ in range(3):
+            self.hear(arp.gratuitous(SHARED4, OTHER_MAC))
+        self.assertEqual(vhost.conflicts, 3)
+        self.assertEqual(self.frames(), [arp.gratuitous(SHARED4, MAC)])
+        self.assertEqual(
+            self.logged[-1],
+            "carp: 1@em0: 192.0.2.1 is claimed by 02:00:00:00:03:03, while it is ours at 00:00:5e:00:01:01",
+        )
+        self.segment.passed.clear()
+        self.clock.advance(CONFLICT_SECONDS)
+        self.segment.passed.clear()
+        self.hear(arp.gratuitous(SHARED4, OTHER_MAC))
+        self.assertEqual(self.frames(), [arp.gratuitous(SHARED4, MAC)])
+
+    def test_malformed_packets_are_counted(self) -> None:
+        """And that is all."""
+        self.master()
+        broken = bytearray(request())
+        broken[18] = 8  # a hardware address of eight octets
+        self.hear(bytes(broken))
+        self.assertEqual(self.arp.malformed, 1)
+        self.assertEqual(self.frames(), [])
+
+
+class NeighborTests(NodeCase):
+    """On behalf of the shared IPv6 addresses."""
+
+    def answer(self) -> neighbor.NeighborAdvertisement:
+        (frame,) = self.frames()
+        message = neighbor.read(frame)
+        assert isinstance(message, neighbor.NeighborAdvertisement)
+        self.assertEqual(message.link_address, MAC)
+        self.assertEqual(message.source_mac, MAC)
+        return message
+
+    def test_a_master_answers_with_the_virtual_mac(self) -> None:
+        """Unicast to the asker: solicited, override."""
+        self.master()
+        self.hear(solicitation())
+        answer = self.answer()
+        self.assertEqual((answer.destination, answer.target), (OTHER6, SHARED6))
+        self.assertEqual((answer.solicited, answer.override, answer.router), (True, True, False))
+        self.assertEqual(self.frames()[0][:6], OTHER_MAC)
+
+    def test_duplicate_address_detection_is_answered_to_all_nodes(self) -> None:
+        """There is nobody to answer to; it is not a solicited answer."""
+        self.master()
+        self.hear(solicitation(source=bytes(16)))
+        answer = self.answer()
+        self.assertEqual((answer.destination, answer.solicited, answer.override), (ALL_NODES, False, True))
+
+    def test_a_claim_by_somebody_else_is_a_conflict(self) -> None:
+        """An override advertisement for an address that we hold."""
+        vhost = self.master()
+        claim = neighbor.advertisement(
+            target=SHARED6,
+            link_address=OTHER_MAC,
+            source=OTHER6,
+            source_mac=OTHER_MAC,
+            destination=ALL_NODES,
+            destination_mac=multicast_mac(ALL_NODES),
+            router=False,
+            solicited=False,
+            override=True,
+        )
+        self.hear(claim)
+        self.assertEqual(vhost.conflicts, 1)
+        self.assertEqual(self.answer().target, SHARED6)
+
+    def test_malformed_messages_are_counted(self) -> None:
+        """A hop limit of 254 has crossed a router: it is not a neighbour's."""
+        self.master()
+        broken = bytearray(solicitation())
+        broken[21] = 254
+        self.hear(bytes(broken))
+        self.assertEqual(self.neighbor.malformed, 1)
+        self.assertEqual(self.frames(), [])
+
+
+class RouterTests(NodeCase):
+    """A host that forwards IPv6."""
+
+    forwards = True
+
+    def test_the_router_flag_is_set(self) -> None:
+        """Otherwise its neighbours would drop it from their default routers."""
+        self.master()
+        self.hear(solicitation())
+        message = neighbor.read(self.frames()[0])
+        assert isinstance(message, neighbor.NeighborAdvertisement)
+        self.assertTrue(message.router)
+
+
+class AnnouncementTests(NodeCase):
+    """Becoming MASTER."""
+
+    def test_every_address_is_announced(self) -> None:
+        """A gratuitous request for IPv4, an unsolicited override advertisement to all nodes for IPv6."""
+        self.vhid(1, "192.0.2.1/24", "192.0.2.10/24", "2001:db8::1/64")
+        self.clock.advance(3.5)
+        read = [message for frame in self.frames() for message in (arp.read(frame), neighbor.read(frame)) if message]
+        claims = [(message.sender, message.target) for message in read if isinstance(message, arp.Arp)]
+        self.assertEqual(claims, [(SHARED4, SHARED4), (ip_address("192.0.2.10").packed,) * 2])
+        (advertised,) = [message for message in read if isinstance(message, neighbor.NeighborAdvertisement)]
+        self.assertEqual(
+            (advertised.target, advertised.destination, advertised.override, advertised.solicited),
+            (SHARED6, ALL_NODES, True, False),
+        )
+        self.assertEqual({frame[6:12] for frame in self.frames()}, {MAC})
