@@ -25,10 +25,6 @@ from typing import Any
 from carptwist.lab.host import Host
 from carptwist.lab.namespaces import LabError, NetworkNamespace
 
-# linux/if_bridge.h
-_BLOCKING = 4
-_FORWARDING = 3
-
 # Hosts answer a membership query within this time, in 1/100 s; a fresh querier is believed after it, too.
 _RESPONSE_INTERVAL = 50
 _QUERY_INTERVAL = 1000
@@ -174,27 +170,18 @@ class Lan:
 
     def _switch(self, port: Port, partition: Partition, *, on: bool) -> None:
         route: Any = self.namespace.route
-        if partition is Partition.BOTH:
-            # Without a link the state cannot be set; a port that gets one forwards.
-            if not port.is_cut:
-                route.brport("set", index=port.index, state=_BLOCKING if on else _FORWARDING)
-        elif partition is Partition.MUTE:
+        if partition in (Partition.BOTH, Partition.MUTE):
             # A locked port (Linux 5.18) takes frames only from the addresses that the switch has on it; it has none
             # once they are forgotten and no new ones are learned.
             route.brport("set", index=port.index, learning=0 if on else 1, locked=1 if on else 0)
             if on:
-                self._forget(port)
-        elif partition is Partition.DEAF:
+                route.brport("set", index=port.index, flush=True)
+        if partition in (Partition.BOTH, Partition.DEAF):
             # A queue of no length towards the host.
             if on:
                 route.tc("add", "pfifo", port.index, "1:", limit=0)
             else:
                 route.tc("del", index=port.index, handle="1:", parent=0xFFFFFFFF)
-
-    def _forget(self, port: Port) -> None:
-        for entry in self.namespace.route.fdb("dump", ifindex=port.index):
-            if entry["ifindex"] == port.index and entry["state"] & 0x80 == 0:  # not NUD_PERMANENT: the port's own
-                self.namespace.route.fdb("del", ifindex=port.index, lladdr=entry.get("lladdr"))
 
     def _port(self, host: Host) -> Port:
         try:
