@@ -59,14 +59,14 @@ def load(path: str) -> Loaded:
     told: set[str] = set()
     warnings = list(reading.warnings)
     for secret in reading.secrets:
-        readers = _readers(opened[secret.path].status)
-        if readers and secret.path not in told:
+        others = readers(opened[secret.path].status)
+        if others and secret.path not in told:
             told.add(secret.path)
             warnings.append(
                 Problem(
                     path,
                     secret.line,
-                    f"{secret.path} holds a pass phrase and can be read by {readers}: chmod 600 {secret.path}",
+                    f"{secret.path} holds a pass phrase and can be read by {others}: chmod 600 {secret.path}",
                 )
             )
     warnings.sort(key=lambda problem: problem.line)
@@ -88,8 +88,8 @@ def _contents(path: str) -> _Contents:
     return _Contents(octets, status)
 
 
-def _readers(status: os.stat_result) -> str:
-    """Who may read the file besides its owner: nobody is the empty string."""
+def readers(status: os.stat_result) -> str:
+    """Who may read a file besides its owner and root, as words for a warning; the empty string if nobody."""
     mode = stat.S_IMODE(status.st_mode)
     if mode & stat.S_IROTH:
         return f"everybody (mode {mode:04o})"

@@ -24,6 +24,7 @@ from carptwist.config.problems import Problem
 BLANKS = " \t\r"
 COMMENTS = ("#", ";")
 
+_COLON_FIRST = re.compile(r"\S*:")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -104,6 +105,6 @@ def parse(text: str, filename: str) -> tuple[list[Section], list[Problem]]:
 
 def _remedy(content: str) -> str:
     """What is probably missing, told without repeating the line."""
-    if ":" in content.split(None, 1)[0]:
+    if _COLON_FIRST.match(content):
         return ": is the colon meant to be an equals sign, or should the line be indented, as one more value?"
     return ": is the equals sign missing, or should the line be indented, as one more value?"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from carptwist.config import values
-from carptwist.config.schema import LONGEST_PHRASE, Phrase
+from carptwist.config.schema import LONGEST_PHRASE, ControlConfig, Knobs, Phrase, VirtualHostConfig
 
 
 def _silent(value: Any) -> str | None:
@@ -36,10 +36,17 @@ class Key:
 
 @dataclass(frozen=True)
 class SectionKind:
-    """One kind of section. ``argument`` says what follows the kind in the brackets, if anything does."""
+    """One kind of section.
+
+    ``make`` builds the value of a section from those of its keys, and ``part`` is the field of
+    :class:`Configuration` that it becomes. A kind with an ``argument``, which says what follows its
+    name in the brackets, may be there any number of times, and has rules of its own in the reader.
+    """
 
     name: str
     keys: tuple[Key, ...]
+    make: type[Any]
+    part: str
     argument: str = ""
 
     @property
@@ -86,6 +93,8 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 _number("senderr_demotion_factor"),
                 Key("state_dir", values.absolute_path),
             ),
+            make=Knobs,
+            part="knobs",
         ),
         SectionKind(
             "vhid",
@@ -97,8 +106,10 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 _number("advskew", _tied),
                 Key("plane", values.plane),
             ),
+            make=VirtualHostConfig,
+            part="vhids",
             argument="NUMBER@INTERFACE",
         ),
-        SectionKind("control", (Key("unix", values.socket_path),)),
+        SectionKind("control", (Key("unix", values.socket_path),), make=ControlConfig, part="control"),
     )
 }

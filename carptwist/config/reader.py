@@ -8,38 +8,33 @@ Rules that this file keeps:
 
 - It touches nothing: the one file that a configuration can name is read by a function of the caller's.
 - An error never ends the reading. The rest of the file is judged as if the bad line were not there.
-- No pass phrase, nor any line that may be one that has lost its key, is ever part of a text.
+- No pass phrase is ever part of a text: what may be shown is :mod:`carptwist.config.discretion`'s to say.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from carptwist.config import ini
+from carptwist.config.discretion import (
+    comment_advice,
+    follows_phrase,
+    is_setting,
+    nearest,
+    shown,
+    shown_value,
+    unknown_key,
+)
 from carptwist.config.keys import SECTIONS, Key, SectionKind
 from carptwist.config.problems import ConfigurationError, Problem
 from carptwist.config.rules import VirtualHostLines, conflicts
-from carptwist.config.schema import (
-    RANGES,
-    Configuration,
-    ControlConfig,
-    Knobs,
-    Phrase,
-    VirtualHostConfig,
-    interface_name_fault,
-)
+from carptwist.config.schema import RANGES, Configuration, Phrase, VirtualHostConfig, interface_name_fault
 from carptwist.config.values import phrase
 
 __all__ = ["ConfigurationError", "Problem", "Reading", "Secret", "read"]
-
-_LONGEST_SHOWN = 60
-_COMMENT = re.compile(r"[ \t][#;]")
-_LIKE_AN_ADDRESS = re.compile(r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*([/%][0-9A-Za-z.]*)?")
 
 
 class Secret(NamedTuple):
@@ -103,8 +98,7 @@ class _Reader:
         self._errors: list[Problem] = []
         self._warnings: list[Problem] = []
         self._secrets: list[Secret] = []
-        self._knobs = Knobs()
-        self._control = ControlConfig()
+        self._parts: dict[str, Any] = {}
         self._vhids: list[VirtualHostConfig] = []
         self._vhid_lines: list[VirtualHostLines] = []
 
@@ -114,7 +108,7 @@ class _Reader:
         last_setting: ini.Setting | None = None
         attempted = False
         for section in sections:
-            kind, label = self._recognise(section, _is_phrase_above(last_setting, section.line))
+            kind, label = self._recognise(section, follows_phrase(last_setting, section.line))
             last_setting = section.settings[-1] if section.settings else None
             if kind is None:
                 continue
@@ -130,10 +124,7 @@ class _Reader:
                     section.line, f"[{section.name}] a second time: add to the one on line {first_lines[kind.name]}"
                 )
             first_lines.setdefault(section.name, section.line)
-            if kind.name == "carp":
-                self._knobs = Knobs(**found.one(*found.values))
-            else:
-                self._control = ControlConfig(**found.one(*found.values))
+            self._parts[kind.part] = kind.make(**found.one(*found.values))
         for line, reason in conflicts(self._vhid_lines):
             self._error(line, reason)
         if not attempted:
@@ -141,7 +132,7 @@ class _Reader:
         if self._errors:
             raise ConfigurationError(_in_order(self._errors), _in_order(self._warnings))
         return Reading(
-            Configuration(self._knobs, tuple(self._vhids), self._control),
+            Configuration(vhids=tuple(self._vhids), **self._parts),
             _in_order(self._warnings),
             {vhid.name: lines.line for vhid, lines in zip(self._vhids, self._vhid_lines, strict=True)},
             tuple(self._secrets),
@@ -155,37 +146,35 @@ class _Reader:
 
     # One section
 
-    def _recognise(self, section: ini.Section, follows_phrase: bool) -> tuple[SectionKind | None, str]:
+    def _recognise(self, section: ini.Section, after_phrase: bool) -> tuple[SectionKind | None, str]:
         """What kind of section this is, or is probably meant to be, and how errors call it."""
         first_word, _, argument = section.name.partition(" ")
-        label = f"[{_shown(section.name)}]"
         kind = SECTIONS.get(first_word)
         if kind is not None and bool(kind.argument) == bool(argument):
-            return kind, label
-        if "@" in section.name:
-            kind = SECTIONS["vhid"]
+            return kind, f"[{shown(section.name)}]"
+        meant = SECTIONS.get(nearest(first_word, SECTIONS) or "")
+        label = "[…]" if after_phrase and meant is None else f"[{shown(section.name)}]"
+        if meant is None and "@" in section.name:
+            meant = SECTIONS["vhid"]
+        if meant is not None:
+            self._error(section.line, f"{label} is no section: did you mean {meant.example}?")
         else:
-            kind = SECTIONS.get(_nearest(first_word, SECTIONS) or "")
-        if kind is not None:
-            self._error(section.line, f"{label} is no section: did you mean {kind.example}?")
-        else:
-            called = "unknown section" if follows_phrase else f"{label} is an unknown section"
             there_are = ", ".join(kind.example for kind in SECTIONS.values())
-            self._error(section.line, f"{called}: there are {there_are}")
-        return kind, label
+            self._error(section.line, f"{label} is an unknown section: there are {there_are}")
+        return meant, label
 
     def _settings(self, section: ini.Section, kind: SectionKind, label: str) -> _Found:
         """Understand the settings of a section; errors leave out the value, or the setting."""
         found = _Found(label, section.line)
         previous: ini.Setting | None = None
         for setting in section.settings:
-            follows_phrase = _is_phrase_above(previous, setting.line)
+            after_phrase = follows_phrase(previous, setting.line)
             previous = setting
             key = kind.key(setting.key)
             if key is None:
-                nearest = _nearest(setting.key, {key.name: key for key in kind.keys})
-                self._error(setting.line, f"{label} {_unknown_key(setting.key, nearest, kind, follows_phrase)}")
-                found.meant.update([nearest] if nearest else [])
+                text, meant = unknown_key(setting.key, [key.name for key in kind.keys], after_phrase)
+                self._error(setting.line, f"{label} {text}")
+                found.meant.update([meant] if meant else [])
             elif key.name in found.seen:
                 advice = "several values are indented lines below one key" if key.several else "leave one of them"
                 self._error(
@@ -203,7 +192,7 @@ class _Reader:
             self._error(setting.line, f"{label} {key.name} has no value")
         for value in setting.values:
             indented = value.line != setting.line
-            if indented and _is_setting(value.text, kind):
+            if indented and is_setting(value.text, kind):
                 # Else an indented `advskew = 100` would silently become one more pass phrase.
                 self._error(value.line, f"{label} an indented line that looks like a setting: begin it at the margin")
                 continue
@@ -213,16 +202,14 @@ class _Reader:
             try:
                 parsed = key.parse(value.text)
             except ValueError as error:
-                advice = (
-                    "" if key.secret or not _COMMENT.search(value.text) else "; a comment stands on a line of its own"
-                )
-                told = _shown_value(key, value.text, indented)
+                advice = comment_advice(key, value.text)
+                told = shown_value(key, value.text, indented)
                 self._error(value.line, f"{label} {key.name}{told}: {error}{advice}")
                 continue
             good.append((value.line, parsed))
             remark = key.remark(parsed)
             if remark is not None:
-                self._warn(value.line, f"{label} {key.name}{_shown_value(key, value.text, indented)}: {remark}")
+                self._warn(value.line, f"{label} {key.name}{shown_value(key, value.text, indented)}: {remark}")
         return good
 
     # [vhid N@IF]
@@ -281,15 +268,15 @@ class _Reader:
     def _phrases_of_file(self, label: str, line: int, path: str) -> tuple[Phrase, ...]:
         """One phrase per line, blanks and all; lines without anything are skipped."""
         whole_path = str(PurePosixPath(self._filename).parent / path)
-        told = f"{label} pass_file = {_shown(path)}"
+        told = f"{label} pass_file = {shown(path)}"
         try:
             text = self._read_file(whole_path)
         except OSError as error:
-            self._error(line, f"{told}: cannot read {_shown(whole_path)}: {error.strerror or 'input/output error'}")
+            self._error(line, f"{told}: cannot read {shown(whole_path)}: {error.strerror or 'input/output error'}")
             return ()
         except UnicodeError:
             # What the exception says is a part of the file.
-            self._error(line, f"{told}: {_shown(whole_path)} is not UTF-8 text")
+            self._error(line, f"{told}: {shown(whole_path)} is not UTF-8 text")
             return ()
         self._secrets.append(Secret(whole_path, line))
         phrases: list[Phrase] = []
@@ -310,50 +297,9 @@ class _Reader:
             if content != content.strip():
                 self._warn(line, f"{told}: line {number}: the blanks around the phrase belong to it")
         if not any(lines):
-            self._error(line, f"{told}: {_shown(whole_path)} holds no pass phrase")
+            self._error(line, f"{told}: {shown(whole_path)} holds no pass phrase")
         return tuple(phrases)
 
 
 def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: problem.line))
-
-
-def _nearest(word: str, known: Mapping[str, object]) -> str | None:
-    return next(iter(get_close_matches(word.lower(), list(known), n=1)), None)
-
-
-def _is_phrase_above(setting: ini.Setting | None, line: int) -> bool:
-    """Whether the line directly above is a pass phrase: this one may then be another one, not indented."""
-    return setting is not None and setting.key.lower().startswith("pass") and setting.last_line + 1 == line
-
-
-def _is_setting(text: str, kind: SectionKind) -> bool:
-    name, equals, _ = text.partition("=")
-    return bool(equals) and kind.key(name.strip(ini.BLANKS)) is not None
-
-
-def _unknown_key(name: str, nearest: str | None, kind: SectionKind, follows_phrase: bool) -> str:
-    if name.lower().startswith("pass") or (follows_phrase and nearest is None):
-        # `passsecret=…` and a phrase with an equals sign on a line that should have been indented.
-        shown = "unknown key"
-    else:
-        shown = f"{_shown(name)} is an unknown key"
-    if nearest is None:
-        return f"{shown}: there are {', '.join(key.name for key in kind.keys)}"
-    return f"{shown}: did you mean {nearest}?"
-
-
-def _shown_value(key: Key, text: str, indented: bool) -> str:
-    """`` = VALUE``, or nothing where the value is a phrase or might be one that has slipped."""
-    if key.secret or (key.name != "pass_file" and "pass" in text.lower()):
-        return ""
-    if indented and not _LIKE_AN_ADDRESS.fullmatch(text):
-        return ""
-    return f" = {_shown(text)}"
-
-
-def _shown(text: str) -> str:
-    """A text as it can stand in one line on a terminal."""
-    if len(text) > _LONGEST_SHOWN:
-        text = text[: _LONGEST_SHOWN - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -91,6 +91,8 @@ def phrase(text: str) -> Phrase:
 
 def address(text: str) -> AddressWithPrefix:
     """A shared address with the length of its network's prefix, such as 192.168.1.1/24 or 2001:db8:1::1/64."""
+    if any(character in ", \t" for character in text):
+        raise ValueError("one address: each further one has an indented line below to itself")
     host, slash, length = text.partition("/")
     if "%" in host:
         raise ValueError("the interface stands in the section's name: leave out the % and what follows it")
