@@ -1,4 +1,4 @@
-"""A configuration file on disk -> :class:`Loaded`: checked values, and the warnings about them.
+"""A configuration file on disk -> :class:`Reading`: checked values, and the warnings about them.
 
 The one place that opens configuration files, for the daemon and for ``carptwist check`` alike, so
 that both print the same errors. Files are read once, at most :data:`LONGEST_FILE` octets of them,
@@ -9,24 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from typing import NamedTuple
 
-from carptwist.config.reader import ConfigurationError, Problem, read
-from carptwist.config.schema import Configuration
+from carptwist.config.reader import ConfigurationError, Problem, Reading, read
 
 #: Octets. A thousand virtual hosts with ten addresses each need a quarter of it.
 LONGEST_FILE = 2**20
 
-__all__ = ["LONGEST_FILE", "ConfigurationError", "Loaded", "Problem", "load"]
-
-
-class Loaded(NamedTuple):
-    """A configuration without errors. ``vhid_lines`` has the line of each virtual host's section, by its name."""
-
-    configuration: Configuration
-    warnings: tuple[Problem, ...]
-    vhid_lines: Mapping[str, int]
+__all__ = ["LONGEST_FILE", "ConfigurationError", "Problem", "Reading", "load"]
 
 
 class _Contents(NamedTuple):
@@ -34,7 +24,7 @@ class _Contents(NamedTuple):
     status: os.stat_result
 
 
-def load(path: str) -> Loaded:
+def load(path: str) -> Reading:
     """Read the configuration file ``path`` and the files that it names.
 
     The warnings include those about files that hold a pass phrase and that others may read.
@@ -70,7 +60,7 @@ def load(path: str) -> Loaded:
                 )
             )
     warnings.sort(key=lambda problem: problem.line)
-    return Loaded(reading.configuration, tuple(warnings), reading.vhid_lines)
+    return reading._replace(warnings=tuple(warnings))
 
 
 def _contents(path: str) -> _Contents:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from carptwist.configuration import ConfigurationError, Loaded, Problem, load
+from carptwist.configuration import ConfigurationError, Problem, Reading, load
 
 SUMMARY = "read configuration files and tell everything that is wrong with them"
 
@@ -67,15 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
 def judge(file: str, interfaces: Collection[str] | None = None) -> Verdict:
     """Read one file. ``interfaces``: those that the host has, None if nobody knows."""
     try:
-        loaded = load(file)
+        reading = load(file)
     except ConfigurationError as refused:
         return Verdict(file, {}, refused.errors, refused.warnings)
-    hosts = {host.name: host.interface for host in loaded.configuration.vhids}
-    warnings = [*loaded.warnings, *_missing_interfaces(file, loaded, interfaces)]
+    hosts = {host.name: host.interface for host in reading.configuration.vhids}
+    warnings = [*reading.warnings, *_missing_interfaces(file, reading, interfaces)]
     return Verdict(file, hosts, (), tuple(sorted(warnings, key=lambda problem: problem.line)))
 
 
-def _missing_interfaces(file: str, loaded: Loaded, interfaces: Collection[str] | None) -> list[Problem]:
+def _missing_interfaces(file: str, reading: Reading, interfaces: Collection[str] | None) -> list[Problem]:
     """A warning for each virtual host on an interface that this host does not have: one will be waited for."""
     if interfaces is None:
         return []
@@ -83,10 +83,10 @@ def _missing_interfaces(file: str, loaded: Loaded, interfaces: Collection[str] |
     return [
         Problem(
             file,
-            loaded.vhid_lines[host.name],
+            reading.vhid_lines[host.name],
             f"[vhid {host.name}] this host has no interface {host.interface} now: there are {there_are}",
         )
-        for host in loaded.configuration.vhids
+        for host in reading.configuration.vhids
         if host.interface not in interfaces
     ]
 

@@ -276,7 +276,10 @@ def test_a_phrase_that_ifconfig_cuts_is_warned_about() -> None:
         "3: [vhid 1@em0] pass: 20 octets: ifconfig of FreeBSD, OpenBSD and NetBSD keeps only the first 19"
     ]
     assert warnings(HOST.replace("pass = secret", "pass_file = p"), p="one\n" + 20 * "x") == [
-        "3: [vhid 1@em0] pass_file = p: line 2: 20 octets: ifconfig of FreeBSD, OpenBSD and NetBSD keeps only the first 19"
+        (
+            "3: [vhid 1@em0] pass_file = p: line 2: 20 octets: ifconfig of FreeBSD, OpenBSD and NetBSD keeps only the "
+            "first 19"
+        )
     ]
 
 
