@@ -54,14 +54,16 @@ class Host:
         argv: Sequence[str],
         *,
         log: str | None = None,
+        directory: Path | None = None,
         env: Mapping[str, str] | None = None,
         stdin: int | IO[bytes] | None = subprocess.DEVNULL,
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
         own_session: bool = True,
     ) -> Child:
-        """Start a command in the host, in its directory. With ``log`` all output goes to the file of that name
-        there. ``env`` is added to the lab's own environment. ``stdin`` is empty unless said otherwise.
+        """Start a command in the host, in its own directory or the given one. With ``log`` all output goes to the
+        file of that name in its own. ``env`` is added to the lab's own environment. ``stdin`` is
+        empty unless said otherwise.
 
         :raises LabError: if it cannot be started.
         """
@@ -70,7 +72,7 @@ class Host:
             self.name,
             argv,
             log=None if log is None else self.directory / log,
-            cwd=self.directory,
+            cwd=directory or self.directory,
             env={**os.environ, **(env or {})},
             stdin=stdin,
             stdout=stdout,
@@ -84,9 +86,11 @@ class Host:
         """A socket of this host."""
         return self.namespace.socket(family, kind, protocol)
 
-    def interfaces(self) -> list[str]:
-        """The names of the interfaces that it has now."""
-        return [link.get("ifname") for link in self.namespace.route.get_links()]
+    def interfaces(self, *, only_up: bool = False) -> list[str]:
+        """The names of the interfaces that it has now, or of those that somebody has set up, in the order of their
+        numbers."""
+        links = sorted(self.namespace.route.get_links(), key=lambda link: link["index"])
+        return [link.get("ifname") for link in links if link.get("state") == "up" or not only_up]
 
     def index(self, interface: str) -> int:
         with self.namespace:

@@ -70,6 +70,7 @@ class _Target:
         self.identifier = identifier
         self.sent: list[float] = []
         self.replies: dict[int, float] = {}
+        self.last_reply: float | None = None
         if address.version == 4:
             self.socket = host.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
             self.socket.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", 0xFFFFFFFF & ~(1 << _ECHO_REPLY4)))
@@ -111,7 +112,7 @@ class _Target:
             kind, _, _, identifier, _, number = _ECHO.unpack_from(packet)
             expected = _ECHO_REPLY4 if self.address.version == 4 else _ECHO_REPLY6
             if kind == expected and identifier == self.identifier and number < len(self.sent):
-                self.replies.setdefault(number, received_at(extras))
+                self.last_reply = self.replies.setdefault(number, received_at(extras))
 
 
 class Prober:
@@ -171,6 +172,10 @@ class Prober:
                 if number not in target.replies:
                     return False
         return asked
+
+    def last_reply(self, address: str | Address) -> float | None:
+        """When the newest reply came."""
+        return self._target(address).last_reply
 
     def outages(self, address: str | Address, since: float = 0.0, until: float = float("inf")) -> list[Outage]:
         """The runs of lost requests among those sent from ``since`` to ``until``. A request that nobody has

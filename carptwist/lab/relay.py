@@ -1,0 +1,74 @@
+"""The output of several commands on one stream, each line after the name of the host that it comes from."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TextIO
+
+from carptwist.lab.children import Child
+from carptwist.lab.host import Host
+
+#: What a command has to end in good order once it was asked to.
+GRACE_SECONDS = 10.0
+
+
+class Relay:
+    """Starts commands and prints what they say on ``output``, whole lines as they come."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._lock = threading.Lock()
+        self._children: list[tuple[Child, threading.Thread]] = []
+
+    def start(
+        self, host: Host, argv: Sequence[str], *, env: dict[str, str] | None = None, directory: Path | None = None
+    ) -> Child:
+        """Start a command in a host; its output appears from now on, stdout and stderr alike.
+
+        :raises carptwist.lab.namespaces.LabError: it cannot be started.
+        """
+        child = host.run(argv, env=env, directory=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert child.process.stdout is not None
+        reader = threading.Thread(target=self._read, args=(host.name, child.process.stdout), daemon=True)
+        reader.start()
+        self._children.append((child, reader))
+        return child
+
+    def wait(self) -> list[int]:
+        """The exit codes of all commands, in the order of their start, once all have ended. An interrupt ends them."""
+        try:
+            codes = [child.process.wait() for child, _ in self._children]
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        self._drain()
+        return codes
+
+    def stop(self) -> None:
+        """End what still runs, in good order if it does so in time."""
+        for child, _ in self._children:
+            if child.running:
+                child.signal(signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for child, _ in self._children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+        self._drain()
+
+    def _drain(self) -> None:
+        # What a command has left running in the background may hold the pipe for ever.
+        for _, reader in self._children:
+            reader.join(1.0)
+
+    def _read(self, name: str, pipe: IO[bytes]) -> None:
+        with pipe:
+            for line in pipe:
+                with self._lock:
+                    print(f"{name}: {line.decode(errors='replace').rstrip()}", file=self._output, flush=True)
