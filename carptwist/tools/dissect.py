@@ -3,7 +3,7 @@
 One readable line per frame that is one of these, with what the daemon would think of it::
 
     2026-11-21T03:10:29.350700Z 192.0.2.2 > 224.0.0.18 CARP vhid 7 advbase 1 advskew 0 (every 1.000 s)
-      demote 0 counter e9c516cf183e724f, freebsd or carptwist, digest right
+      demote 0 counter 16cf183e724ff446, digest right, freebsd or carptwist
 
 and a summary at the end. With ``--json`` one object per frame instead, and no summary. Frames inside an
 802.1Q VLAN are read too, and said to be.
