@@ -38,8 +38,10 @@ class ControlProtocol(AMP):
             raise RefusedError("say Hello first")
         if offset == 0:
             self._snapshot = json.dumps(self._take_snapshot(), ensure_ascii=False)
-        part = self._snapshot[offset : offset + PART] if offset >= 0 else ""
-        remaining = max(0, len(self._snapshot) - offset - len(part))
+        if not 0 <= offset <= len(self._snapshot):
+            raise RefusedError(f"offset {offset} is not within the snapshot: begin with 0")
+        part = self._snapshot[offset : offset + PART]
+        remaining = len(self._snapshot) - offset - len(part)
         if remaining == 0:
             self._snapshot = ""
         return {"text": part, "remaining": remaining}

@@ -126,7 +126,9 @@ class Machine:
                 # It promises less than our patience: waiting would end in the same way, only later.
                 # This is how a bow-out takes effect at once.
                 return self._take_over(now, "master will time out")
-            self._await_master(now, (family,))
+            if family in self.settings.families:
+                # Only then: nothing would ever stop the timer of a family that we have no address of.
+                self._await_master(now, (family,))
             return []
         if self.state is State.MASTER:
             if theirs <= self.own_interval:

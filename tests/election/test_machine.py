@@ -115,6 +115,13 @@ def test_an_advertisement_restarts_the_timeout_of_its_family_only() -> None:
     assert subject.tick(3.390625)[0] == Became(State.BACKUP, State.MASTER, "master timed out")
 
 
+def test_a_family_without_addresses_has_no_timeout() -> None:
+    """An IPv6 advertisement starts no timer of a vhid that has IPv4 addresses alone."""
+    subject = machine(families=(4,))
+    assert subject.heard(2.0, 6, 1, 0) == []
+    assert subject.master_down_at == {4: 3.390625}
+
+
 def test_a_backup_preempts_a_slower_master_only_with_preempt() -> None:
     """own interval < received interval."""
     assert machine(preempt=False).heard(1.0, 4, 1, 101) == []
