@@ -54,7 +54,7 @@ _TAGGED = (0x8100, 0x88A8)
 _KNOWN_ETHERTYPES = (ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6, *_TAGGED)
 _DUMP_OFFSET = re.compile(r"^\s*0x[0-9A-Fa-f]{4}:", re.MULTILINE)
 #: The senders that are told apart; a capture of forged ones must not fill the memory.
-_MOST_SENDERS = 4096
+MOST_SENDERS = 4096
 
 
 class Misuse(Exception):
@@ -134,6 +134,11 @@ class Dissector:
         self._keys = tuple(keys)
         self._senders: dict[tuple[int | None, int, bytes], Recognition] = {}
 
+    @property
+    def senders(self) -> int:
+        """How many senders are being told apart now, at most :data:`MOST_SENDERS`."""
+        return len(self._senders)
+
     def dissect(self, frame: bytes) -> Finding | None:
         """What a whole Ethernet frame says; None if nothing of our concern."""
         vlan = None
@@ -181,7 +186,7 @@ class Dissector:
     def _heard(self, heard: Heard, vlan: int | None) -> Finding:
         facts, text = self._advertised(heard.advertisement, heard.source_mac)
         who = (vlan, heard.advertisement.vhid, heard.source)
-        if who not in self._senders and len(self._senders) >= _MOST_SENDERS:
+        if who not in self._senders and len(self._senders) >= MOST_SENDERS:
             self._senders.clear()
         recognition = self._senders.setdefault(who, Recognition())
         recognition.heard(heard)
