@@ -45,7 +45,7 @@ phrases = st.binary(max_size=20)
 
 def understood(frame: bytes) -> list[object]:
     """What the readers say of a frame; one of an unforeseen kind fails."""
-    said = [found for read in READERS if (found := read(frame)) is not None]
+    said: list[object] = [found for read in READERS if (found := read(frame)) is not None]
     for each in said:
         assert type(each) in (Heard, Arp, Solicitation, NeighborAdvertisement, Refusal)
         if isinstance(each, Refusal):

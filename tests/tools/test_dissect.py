@@ -19,7 +19,7 @@ from scapy.layers.vrrp import VRRP
 from scapy.packet import Packet, Raw
 
 from carptwist.tools import dissect
-from carptwist.tools.dissect import Dissector, Finding, Key
+from carptwist.tools.dissector import MOST_SENDERS, Dissector, Finding, Key
 from carptwist.wire import carp
 from carptwist.wire.advertisement import frame4, frame6
 from carptwist.wire.carp import Advertisement
@@ -391,7 +391,7 @@ def test_many_senders() -> None:
         source = number.to_bytes(4, "big")
         assert dissector.dissect(frame4(advertisement, source_mac=mac, source=source)) is not None
     assert dissector.dissect(frame6(advertisement, source_mac=mac, source=bytes(16))) is not None
-    assert dissector.senders <= dissect.MOST_SENDERS
+    assert dissector.senders <= MOST_SENDERS
 
 
 def test_no_phrase_in_a_repr() -> None:
