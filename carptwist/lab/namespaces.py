@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -142,7 +143,8 @@ def enclosed(body: Callable[[], int]) -> int:
     namespaces, and return its exit code.
 
     When ``body`` ends, or this process does, even by SIGKILL, the kernel kills everything that was started in there,
-    however deep. SIGTERM and SIGHUP are passed on as SIGTERM; of SIGINT each process in the foreground gets its own.
+    however deep. SIGINT is passed on, SIGTERM and SIGHUP as SIGTERM: ``body`` sees them as KeyboardInterrupt and
+    SystemExit.
 
     :raises LabError: if that is refused; the text says what to do.
     """
@@ -159,10 +161,9 @@ def enclosed(body: Callable[[], int]) -> int:
     os.close(alive)
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        os.kill(child, signal.SIGTERM)
+        os.kill(child, signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGHUP)}
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         with os.fdopen(refused) as reader:
             refusal = reader.read()
@@ -198,7 +199,8 @@ def _middle(body: Callable[[], int], alive: int, tell: int) -> int:
         _leave(lambda: _first(body, own_alive))
     os.close(own_alive)
     os.close(tell)
-    signal.signal(signal.SIGTERM, lambda number, frame: os.kill(first, signal.SIGTERM))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os.kill(first, number))
     code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     return code if code >= 0 else 128 - code
 
@@ -206,9 +208,27 @@ def _middle(body: Callable[[], int], alive: int, tell: int) -> int:
 def _first(body: Callable[[], int], alive: int) -> int:
     die_with(alive)
     # The first process of a namespace gets only the signals that it has a handler for.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end_once)
+    signal.signal(signal.SIGINT, _Interrupt())
     return body()
+
+
+class _Interrupt:
+    """One KeyboardInterrupt for what comes at once: a terminal interrupts each process, and each passes it on."""
+
+    def __init__(self) -> None:
+        self._last = float("-inf")
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        before, self._last = self._last, time.monotonic()
+        if self._last - before > 0.5:
+            raise KeyboardInterrupt
+
+
+def _end_once(number: int, frame: FrameType | None) -> None:
+    # One that comes while the first one is being obeyed, as to a whole process group, must not disturb the clean-up.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _leave(body: Callable[[], int]) -> None:

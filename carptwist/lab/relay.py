@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -40,10 +41,11 @@ class Relay:
         return child
 
     def wait(self) -> list[int]:
-        """The exit codes of all commands, in the order of their start, once all have ended. An interrupt ends them."""
+        """The exit codes of all commands, in the order of their start, once all have ended. An interrupt or a
+        SIGTERM to the lab ends them in good order."""
         try:
             codes = [child.process.wait() for child, _ in self._children]
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             self.stop()
             raise
         self._drain()
@@ -53,7 +55,8 @@ class Relay:
         """End what still runs, in good order if it does so in time."""
         for child, _ in self._children:
             if child.running:
-                child.signal(signal.SIGTERM)
+                # With what a shell has started in its turn; each command has a group of its own.
+                os.killpg(child.pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
         for child, _ in self._children:
             try:
