@@ -79,6 +79,9 @@ class ILinkMonitor(Interface):
         returns. The value stops the watching. An exception of ``changed`` is logged, and stops
         neither the other watchers nor the monitor."""
 
+    def watch_routes(changed: Callable[[], object]) -> Callable[[], None]:
+        """Call ``changed`` a moment after any route of this host changed. The value stops the watching."""
+
 
 class IFrameReceiver(Interface):
     """A protocol that whole Ethernet frames are delivered to."""
@@ -194,7 +197,7 @@ class ISystem(Interface):
         """A plane for one vhid; ``damaged`` is called with a text when somebody else has interfered with it."""
 
     def open_port(interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
-        """Open a port on an interface that exists, for the frames that a filter of :mod:`carptwist.wire.filters` accepts.
+        """Open a port on an interface that exists, for the frames that a filter accepts: :mod:`carptwist.wire.filters`.
 
         :raises OSError: it could not be opened.
         """

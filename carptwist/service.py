@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
 from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
@@ -60,17 +60,15 @@ class CarpService(Service):
         self._attachments: dict[str, Attachment] = {}
         self._control: IListeningPort | None = None
         self._starting: Deferred[None] | None = None
-        self._report = StatusReport(
-            self.roster, host=socket.gethostname(), seconds=reactor.seconds, wall=time.time
-        )
+        self._report = StatusReport(self.roster, host=socket.gethostname(), seconds=reactor.seconds, wall=time.time)
 
     def startService(self) -> None:
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         self._starting = self._start()
         self._starting.addErrback(self._failed_to_start)
 
     def stopService(self) -> Deferred[None]:
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return self._stop()
 
     @inlineCallbacks
@@ -144,7 +142,7 @@ class CarpService(Service):
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
         if self._control is not None:
-            yield self._control.stopListening()
+            yield maybeDeferred(self._control.stopListening)
         yield _all(vhost.stop() for vhost in self.roster.all())
         for attachment in self._attachments.values():
             attachment.stop()

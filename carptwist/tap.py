@@ -13,9 +13,11 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
+from carptwist.config.schema import PlaneKind
 from carptwist.configuration import ConfigurationError, Reading, load
 from carptwist.privileges import missing_privileges
 from carptwist.service import CarpService
+from carptwist.system import LinuxSystem
 
 DEFAULT_CONFIG = "/etc/carptwist/carp.ini"
 
@@ -54,8 +56,15 @@ def makeService(options: Options) -> IService:
         print(f"carptwist: {missing}", file=sys.stderr)
         raise SystemExit(1)
     run_on_monotonic_time(reactor)
-    service = CarpService(options.loaded.configuration, reactor=reactor, warnings=options.loaded.warnings)
-    return service
+    for warning in options.loaded.warnings:
+        print(f"{warning}", file=sys.stderr)
+    configuration = options.loaded.configuration
+    system = LinuxSystem(
+        reactor,
+        state_dir=configuration.knobs.state_dir,
+        changes_host=any(vhid.plane is not PlaneKind.NONE for vhid in configuration.vhids),
+    )
+    return CarpService(configuration, reactor=reactor, system=system)
 
 
 def run_on_monotonic_time(reactor: Any) -> None:

@@ -24,7 +24,7 @@ from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ..interfaces import IFramePort, IFrameReceiver
+from carptwist.interfaces import IFramePort, IFrameReceiver
 
 FRAMES_PER_WAKEUP = 32
 #: Everything that we read is far shorter; what is longer is cut, which its readers notice.

@@ -1,0 +1,66 @@
+"""Noticing that somebody else has interfered with what a plane had set up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from carptwist.interfaces import ILinkMonitor
+
+#: News of our own doing arrive within this time; what is wrong after it is somebody else's doing.
+SETTLE_SECONDS = 0.25
+
+
+class Inspection:
+    """Watches one device, and examines it a moment after each change.
+
+    :param examine: says what is wrong, None if nothing is. Not called while :attr:`busy`.
+    :param damaged: told what is wrong.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        monitor: ILinkMonitor,
+        examine: Callable[[], str | None],
+        damaged: Callable[[str], object],
+    ) -> None:
+        self.busy = 0
+        self._clock = clock
+        self._monitor = monitor
+        self._examine = examine
+        self._damaged = damaged
+        self._device = ""
+        self._unwatch: Callable[[], None] | None = None
+        self._pending: IDelayedCall | None = None
+
+    def watch(self, device: str) -> None:
+        """From now on this device, and no other."""
+        if self._unwatch is not None and device == self._device:
+            return
+        self.stop()
+        self._device = device
+        self._unwatch = self._monitor.watch(device, lambda link: self._soon())
+
+    def stop(self) -> None:
+        """Look away."""
+        unwatch, self._unwatch = self._unwatch, None
+        if unwatch is not None:
+            unwatch()
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.cancel()
+
+    def _soon(self) -> None:
+        if self._pending is None:
+            self._pending = self._clock.callLater(SETTLE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._pending = None
+        if self.busy:
+            self._soon()
+            return
+        wrong = self._examine()
+        if wrong is not None:
+            self._damaged(wrong)

@@ -1,0 +1,90 @@
+"""The Linux host that the daemon runs on: the concrete parts behind :class:`carptwist.interfaces.ISystem`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, assert_never
+
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from carptwist.config.schema import PlaneKind, VirtualHostConfig
+from carptwist.interfaces import IFramePort, IFrameReceiver, IPlane, ISystem, LinkState
+from carptwist.links import membership
+from carptwist.links.netlink import LinkMonitor
+from carptwist.links.packet import PacketPort
+from carptwist.planes import leftovers
+from carptwist.planes.interface import InterfacePlane
+from carptwist.planes.macvlan import MacvlanPlane
+from carptwist.planes.nothing import NoPlane
+from carptwist.planes.orders import Orders
+from carptwist.planes.sysctls import Sysctls
+from carptwist.planes.sysctls import read as read_sysctl
+from carptwist.wire.carp import virtual_mac
+
+
+@implementer(ISystem)
+class LinuxSystem:
+    """Needs CAP_NET_RAW, and CAP_NET_ADMIN for any plane but ``none``.
+
+    :param state_dir: where it is written down which kernel settings were changed.
+    :param changes_host: whether any plane does; if not, the host is not searched for leftovers either.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, *, state_dir: str, changes_host: bool = True) -> None:
+        self._reactor = reactor
+        self._changes_host = changes_host
+        self._orders = Orders(reactor)
+        self._settings = Sysctls(Path(state_dir))
+        self.monitor = LinkMonitor(reactor)
+
+    @inlineCallbacks
+    def start(self) -> Generator[Deferred[Any], Any, None]:
+        self._orders.start()
+        if self._changes_host:
+            found = yield self._orders.give(lambda route: leftovers.clean(route, self._settings), "carptwist")
+            if found:
+                self._log.warn("carp: removed what a former daemon had left behind: {found}", found=", ".join(found))
+        # Only now, so that the leftovers are no news.
+        self.monitor.start()
+
+    def stop(self) -> Deferred[None]:
+        self.monitor.stop()
+        self._orders.stop()
+        return succeed(None)
+
+    def plane(self, config: VirtualHostConfig, damaged: Callable[[str], object]) -> IPlane:
+        if config.plane is PlaneKind.MACVLAN:
+            return MacvlanPlane(
+                config,
+                virtual_mac=virtual_mac(config.vhid),
+                orders=self._orders,
+                monitor=self.monitor,
+                settings=self._settings,
+                clock=self._reactor,
+                damaged=damaged,
+            )
+        if config.plane is PlaneKind.INTERFACE:
+            return InterfacePlane(
+                config, orders=self._orders, monitor=self.monitor, clock=self._reactor, damaged=damaged
+            )
+        if config.plane is PlaneKind.NONE:
+            return NoPlane(virtual_mac(config.vhid))
+        assert_never(config.plane)
+
+    def open_port(self, interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
+        return PacketPort(self._reactor, interface, program, receiver)
+
+    def join(self, link: LinkState) -> Callable[[], None]:
+        return membership.join(link.name, link.index)
+
+    def forwards(self, interface: str) -> bool:
+        return bool(read_sysctl("ipv6", interface, "forwarding"))
+
+    def draw(self) -> int:
+        return secrets.randbits(64)
