@@ -119,9 +119,13 @@ class MacvlanPlane:
             device = self._create(route, name, parent)
         self._device, self._index = name, device
         self._table = table(parent.index, self._config.vhid)
+        _switch_ipv6(name, on=True)
         addresses.converge(route, device, there, self._config.addresses)
         routing.set_rules(route, self._table, self._config.addresses)
         if not _is_up(route, device):
+            # A device that is down keeps its addresses local to this host: a BACKUP would talk to itself instead of
+            # to the MASTER. Both come back by themselves, with "link up" and with IPv6.
+            _switch_ipv6(name, on=False)
             routing.forget_local(route, device)
         self._prepared = True
 
@@ -163,6 +167,7 @@ class MacvlanPlane:
         if not self._index:
             self._missing()
         route.link("set", index=self._index, state="up")
+        _switch_ipv6(self._device, on=True)
         families = {address.version for address in self._config.addresses}
         self._hops = routing.views(route, parent.index, families) | routing.connected(self._config.addresses)
         routing.install(route, self._table, self._index, self._hops)
@@ -241,7 +246,6 @@ class MacvlanPlane:
 def _device_settings() -> list[tuple[str, str, int]]:
     loose = 2 if sysctls.read("ipv4", "all", "rp_filter") == 1 else 0
     return [
-        ("ipv6", "disable_ipv6", 0),
         ("ipv6", "addr_gen_mode", 1),  # no link-local address of its own
         ("ipv6", "keep_addr_on_down", 1),
         ("ipv6", "accept_dad", 0),
@@ -251,6 +255,12 @@ def _device_settings() -> list[tuple[str, str, int]]:
         ("ipv4", "arp_announce", 2),
         ("ipv4", "rp_filter", loose),
     ]
+
+
+def _switch_ipv6(device: str, *, on: bool) -> None:
+    """Off, the device keeps its IPv6 addresses, and the host does not know them as its own."""
+    if sysctls.read("ipv6", device, "disable_ipv6") == int(on):
+        sysctls.write("ipv6", device, "disable_ipv6", int(not on))
 
 
 def _is_up(route: IPRoute, device: int) -> bool:

@@ -87,23 +87,21 @@ def forget_prefixes(route: IPRoute, device: int, addresses: Iterable[AddressWith
 
 
 def forget_local(route: IPRoute, device: int) -> None:
-    """A device that is down keeps its addresses local to this host: a BACKUP would talk to itself instead of to the
-    MASTER. They become local again with "link up"."""
-    for family in _FAMILIES.values():
-        for entry in tuple(route.get_routes(family=family, table=_LOCAL, oif=device)):
-            if entry["type"] == _RTN_LOCAL and entry.get_attr("RTA_OIF") == device:
-                _ignoring(
-                    (errno.ESRCH, errno.ENOENT),
-                    route,
-                    "route",
-                    "del",
-                    family=family,
-                    table=_LOCAL,
-                    type=_RTN_LOCAL,
-                    scope=entry["scope"],
-                    dst=f"{entry.get_attr('RTA_DST')}/{entry['dst_len']}",
-                    oif=device,
-                )
+    """Make the IPv4 addresses of a device that is down foreign to this host. They become local again with "link up"."""
+    for entry in tuple(route.get_routes(family=socket.AF_INET, table=_LOCAL, oif=device)):
+        if entry["type"] == _RTN_LOCAL and entry.get_attr("RTA_OIF") == device:
+            _ignoring(
+                (errno.ESRCH,),
+                route,
+                "route",
+                "del",
+                family=socket.AF_INET,
+                table=_LOCAL,
+                type=_RTN_LOCAL,
+                scope=entry["scope"],
+                dst=f"{entry.get_attr('RTA_DST')}/{entry['dst_len']}",
+                oif=device,
+            )
 
 
 def set_rules(route: IPRoute, table: int, addresses: Iterable[AddressWithPrefix]) -> None:
