@@ -81,12 +81,21 @@ def delete(route: IPRoute, device: int, address: IPv4Address | IPv6Address, pref
             raise
 
 
-def converge(route: IPRoute, device: int, there: Iterable[Placed], wanted: Iterable[AddressWithPrefix]) -> None:
-    """Make a device of ours carry exactly the wanted addresses."""
+def converge(
+    route: IPRoute, device: int, there: Iterable[Placed], wanted: Iterable[AddressWithPrefix], is_up: bool
+) -> tuple[AddressWithPrefix, ...]:
+    """Make a device of ours carry the wanted addresses and no others; gives those that must wait until it is up.
+
+    An IPv6 address that is put on a device which is down is local to the host for good: the route that says so can be
+    removed, but does not come back with "link up". Once it has been there in an "up" it comes and goes with the link.
+    """
     have = {(place.address, place.prefix_length) for place in there if place.device == device}
     want = {(address.ip, address.network.prefixlen): address for address in wanted}
     for address, prefix_length in have - want.keys():
         delete(route, device, address, prefix_length)
-    for key, address_with_prefix in want.items():
-        if key not in have:
+    missing = [address for key, address in want.items() if key not in have]
+    late = tuple(address for address in missing if address.version == 6 and not is_up)
+    for address_with_prefix in missing:
+        if address_with_prefix not in late:
             add(route, device, address_with_prefix)
+    return late

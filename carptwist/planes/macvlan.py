@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from carptwist.config.schema import VirtualHostConfig
+from carptwist.config.schema import AddressWithPrefix, VirtualHostConfig
 from carptwist.interfaces import ILinkMonitor, IPlane, LinkState
 from carptwist.planes import PlaneError, addresses, routing, sysctls
 from carptwist.planes.inspection import Inspection
@@ -71,6 +71,7 @@ class MacvlanPlane:
         self._index = 0
         self._table = 0
         self._hops: set[routing.Hop] = set()
+        self._late: tuple[AddressWithPrefix, ...] = ()  # to be added when the device is up
         self._holding = False
         self._prepared = False
         self._acquired = False
@@ -119,13 +120,10 @@ class MacvlanPlane:
             device = self._create(route, name, parent)
         self._device, self._index = name, device
         self._table = table(parent.index, self._config.vhid)
-        _switch_ipv6(name, on=True)
-        addresses.converge(route, device, there, self._config.addresses)
+        self._late = addresses.converge(route, device, there, self._config.addresses, _is_up(route, device))
+        self._close(route, parent)
         routing.set_rules(route, self._table, self._config.addresses)
         if not _is_up(route, device):
-            # A device that is down keeps its addresses local to this host: a BACKUP would talk to itself instead of
-            # to the MASTER. Both come back by themselves, with "link up" and with IPv6.
-            _switch_ipv6(name, on=False)
             routing.forget_local(route, device)
         self._prepared = True
 
@@ -163,13 +161,22 @@ class MacvlanPlane:
             return int(index)
         return 0
 
+    def _close(self, route: IPRoute, parent: LinkState) -> None:
+        """Nothing leaves from a shared address but through the device, wherever the parent leads to now."""
+        families = {address.version for address in self._config.addresses}
+        hops = routing.views(route, parent.index, families) | routing.connected(self._config.addresses)
+        routing.unclose(route, self._table, self._hops - hops)
+        routing.close(route, self._table, hops - self._hops)
+        self._hops = hops
+
     def _hold(self, route: IPRoute, parent: LinkState) -> None:
         if not self._index:
             self._missing()
+        self._close(route, parent)
         route.link("set", index=self._index, state="up")
-        _switch_ipv6(self._device, on=True)
-        families = {address.version for address in self._config.addresses}
-        self._hops = routing.views(route, parent.index, families) | routing.connected(self._config.addresses)
+        for address in self._late:
+            addresses.add(route, self._index, address)
+        self._late = ()
         routing.install(route, self._table, self._index, self._hops)
         routing.reach_prefixes(route, self._index, self._config.addresses, self._config.vhid)
 
@@ -177,12 +184,10 @@ class MacvlanPlane:
         """The parent's routes have changed while we hold the addresses."""
         if not self._holding or not _is_up(route, self._index):
             return
-        families = {address.version for address in self._config.addresses}
-        hops = routing.views(route, parent.index, families) | routing.connected(self._config.addresses)
-        if hops != self._hops:
-            routing.remove(route, self._table, self._index, self._hops - hops)
-            routing.install(route, self._table, self._index, hops - self._hops)
-            self._hops = hops
+        before = self._hops
+        self._close(route, parent)
+        routing.remove(route, self._table, self._index, before - self._hops)
+        routing.install(route, self._table, self._index, self._hops - before)
 
     def _release(self, route: IPRoute) -> None:
         if not self._index:
@@ -195,7 +200,9 @@ class MacvlanPlane:
         if self._index:
             with device_gone():
                 route.link("del", index=self._index)
+            routing.unclose(route, self._table, self._hops)
             routing.remove_rules(route, self._table)
+            self._hops = set()
             self._index = 0
         if self._acquired:
             self._acquired = False
@@ -230,7 +237,8 @@ class MacvlanPlane:
         if not self._holding and link.up:
             return f"{self._device} was set up"
         there = {*link.own4, *link.own6}
-        missing = [str(address.ip) for address in self._config.addresses if address.ip not in there]
+        expected = [address for address in self._config.addresses if self._holding or address.version == 4]
+        missing = [str(address.ip) for address in expected if address.ip not in there]
         if missing:
             return f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} removed from {self._device}"
         return None
@@ -255,12 +263,6 @@ def _device_settings() -> list[tuple[str, str, int]]:
         ("ipv4", "arp_announce", 2),
         ("ipv4", "rp_filter", loose),
     ]
-
-
-def _switch_ipv6(device: str, *, on: bool) -> None:
-    """Off, the device keeps its IPv6 addresses, and the host does not know them as its own."""
-    if sysctls.read("ipv6", device, "disable_ipv6") == int(on):
-        sysctls.write("ipv6", device, "disable_ipv6", int(not on))
 
 
 def _is_up(route: IPRoute, device: int) -> bool:

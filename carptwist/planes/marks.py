@@ -48,3 +48,8 @@ def table(parent_index: int, vhid: int) -> int:
 def is_our_rule(protocol: int | None, priority: int | None, looks_up: int | None) -> bool:
     """A rule of ours, whichever daemon made it."""
     return protocol == PROTOCOL and priority == RULE_PRIORITY and _FIRST_TABLE <= (looks_up or 0) <= _LAST_TABLE
+
+
+def is_our_route(table: int, metric: int) -> bool:
+    """Of the routes of protocol 112 ours are all in our own tables, and in others those with a metric of ours."""
+    return _FIRST_TABLE <= table <= _LAST_TABLE or ROUTE_METRIC < metric <= ROUTE_METRIC + 255

@@ -4,11 +4,12 @@ The connected route of the parent comes first in the main table: without more, a
 address would leave through the parent, and the ARP requests for their receivers would tie the shared
 address to the parent's own MAC. Clients would learn that, and stay with a dead host. So::
 
-    rule   from 192.0.2.1 lookup T                      for each shared address, ahead of the main table
-    T      the routes of main through the parent, with the macvlan in its place
-    main   192.0.2.0/24 dev macvlan metric 11200         in case that the parent has no route to the prefix
-
-Routes go with the link of their device; they are set again after each "link up".
+    rule   from 192.0.2.1 lookup T                 for each shared address, ahead of the main table
+    T      192.0.2.0/24 dev macvlan                the routes of main through the parent, with the macvlan in its
+           default via 192.0.2.254 dev macvlan     place: they come after "link up", and go with the link
+    T      blackhole 192.0.2.0/24, default         worse ones to the same places: they are always there, so that nothing
+                                                   slips out through the parent just before and after
+    main   192.0.2.0/24 dev macvlan metric 112xx   in case that the parent has no route to the prefix
 """
 
 from __future__ import annotations
@@ -21,15 +22,19 @@ from typing import Any, NamedTuple
 from pyroute2 import IPRoute, NetlinkError
 
 from carptwist.config.schema import AddressWithPrefix
-from carptwist.planes.marks import PROTOCOL, ROUTE_METRIC, RULE_PRIORITY, is_our_rule
+from carptwist.planes.marks import PROTOCOL, ROUTE_METRIC, RULE_PRIORITY, is_our_route, is_our_rule
 
 # linux/rtnetlink.h
 _MAIN = 254
 _LOCAL = 255
 _RTN_UNICAST = 1
 _RTN_LOCAL = 2
+_RTN_BLACKHOLE = 6
 _SCOPE_LINK = 253
 _ONLINK = 4
+
+#: A metric worse than that of any route.
+_LAST_RESORT = 0xFFFF_0000
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -45,6 +50,18 @@ class Hop(NamedTuple):
 def views(route: IPRoute, parent: int, families: Iterable[int]) -> set[Hop]:
     """The unicast routes of the main table that leave through the parent."""
     return {hop for family in families for hop in _through(route, parent, _FAMILIES[family])}
+
+
+def close(route: IPRoute, table: int, hops: Iterable[Hop]) -> None:
+    """Let nothing leave for these places, unless by a route of :func:`install`."""
+    for hop in hops:
+        _ignoring((errno.EEXIST,), route, "route", "add", **_blackhole(hop, table))
+
+
+def unclose(route: IPRoute, table: int, hops: Iterable[Hop]) -> None:
+    """Undo :func:`close`."""
+    for hop in hops:
+        _ignoring((errno.ESRCH, errno.ENOENT), route, "route", "del", **_blackhole(hop, table))
 
 
 def install(route: IPRoute, table: int, device: int, hops: Iterable[Hop]) -> None:
@@ -123,23 +140,25 @@ def remove_rules(route: IPRoute, table: int | None = None) -> int:
 
 
 def remove_routes(route: IPRoute) -> None:
-    """Our routes in the main table. Those of our own tables went with their devices."""
+    """Our routes, in the main table and in our own ones."""
     for family in _FAMILIES.values():
-        for entry in tuple(route.get_routes(family=family, table=_MAIN, proto=PROTOCOL)):
+        for entry in tuple(route.get_routes(family=family, proto=PROTOCOL)):
+            table = entry.get_attr("RTA_TABLE", entry["table"])
             metric = entry.get_attr("RTA_PRIORITY") or 0
-            if entry["proto"] == PROTOCOL and ROUTE_METRIC < metric <= ROUTE_METRIC + 255:
-                _ignoring(
-                    (errno.ESRCH, errno.ENOENT),
-                    route,
-                    "route",
-                    "del",
-                    family=family,
-                    table=_MAIN,
-                    dst=f"{entry.get_attr('RTA_DST')}/{entry['dst_len']}",
-                    oif=entry.get_attr("RTA_OIF"),
-                    proto=PROTOCOL,
-                    priority=metric,
-                )
+            if entry["proto"] != PROTOCOL or not is_our_route(table, metric):
+                continue
+            destination = entry.get_attr("RTA_DST")
+            request = {
+                "family": family,
+                "table": table,
+                "type": entry["type"],
+                "dst": "default" if destination is None else f"{destination}/{entry['dst_len']}",
+                "proto": PROTOCOL,
+                "priority": metric,
+            }
+            if entry["type"] == _RTN_UNICAST:
+                request["oif"] = entry.get_attr("RTA_OIF")
+            _ignoring((errno.ESRCH, errno.ENOENT), route, "route", "del", **request)
 
 
 def _rules(route: IPRoute, table: int | None) -> Iterator[tuple[int, str, int]]:
@@ -203,6 +222,17 @@ def _request(hop: Hop, device: int, table: int) -> dict[str, Any]:
     elif hop.family == socket.AF_INET:
         request["scope"] = _SCOPE_LINK
     return request
+
+
+def _blackhole(hop: Hop, table: int) -> dict[str, Any]:
+    return {
+        "family": hop.family,
+        "dst": hop.destination,
+        "type": _RTN_BLACKHOLE,
+        "table": table,
+        "proto": PROTOCOL,
+        "priority": _LAST_RESORT,
+    }
 
 
 def _add(route: IPRoute, hop: Hop, device: int, table: int) -> None:

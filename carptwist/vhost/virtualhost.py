@@ -155,14 +155,16 @@ class VirtualHost:
         before, self._link = self._link, link
         self._voice = voice
         obstacle = _link_obstacle(link)
+        if before.exists and before.index != link.index:
+            # Another device under the same name, or none: what was prepared on the former one is not there.
+            self.obstruct("link", obstacle or f"interface replaced {link.name}")
+        if link.index != before.index and link.hardware == _ARPHRD_ETHER:
+            self._prepare()
         owner = f"ifdown {self.name}"
         if obstacle is not None:
             self.obstruct("link", obstacle)
             self._roster.demote(owner, self._roster.knobs.ifdown_demotion_factor, obstacle)
             return
-        if before.index != link.index or before.mac != link.mac:
-            # Another device under the same name: what was prepared on the former one is not there.
-            self._prepare()
         self._roster.undemote(owner, f"interface up {link.name}")
         self.clear("link")
 

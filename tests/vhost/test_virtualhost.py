@@ -179,6 +179,21 @@ class LinkTests(VirtualHostCase):
         self.assertEqual(self.said, [("prepare",)])
         self.assertIs(self.vhost.state, State.BACKUP)
 
+    def test_a_device_that_is_replaced_at_once(self) -> None:
+        """The vhid starts anew on the new one, although it never heard of the old one's end."""
+        self.become_master()
+        self.vhost.link_changed(replace(UP, index=9), self.voice)
+        self.assertIs(self.vhost.state, State.BACKUP)
+        self.assertEqual([said for said in self.said if said != BOW_OUT], [("release",), ("prepare",)])
+
+    def test_a_link_that_is_down_at_the_start(self) -> None:
+        """The plane is prepared all the same, so that nothing is missing when the link comes up."""
+        self.vhost.start()
+        self.vhost.link_changed(DOWN, self.voice)
+        self.assertEqual(self.said, [("prepare",)])
+        self.vhost.link_changed(UP, self.voice)
+        self.assertIs(self.vhost.state, State.BACKUP)
+
     def test_loopback_is_refused(self) -> None:
         """CARP needs Ethernet."""
         self.vhost.start()
