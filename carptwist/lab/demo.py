@@ -253,20 +253,7 @@ class _Demo:
         self._scene.await_master(name, self._vhid, since=since, limit=self._patience)
 
     def _await_backup(self, name: str) -> None:
-        """Wait until a host is BACKUP and the master has advertised since."""
-        daemon, watcher = self._scene.daemons[name], self._scene.watcher
-
-        def is_backup() -> bool:
-            changes = [line for line in daemon.text().splitlines() if " -> " in line]
-            return bool(changes) and "-> BACKUP" in changes[-1]
-
-        self._scene.wait(is_backup, f"{name} is BACKUP", self._patience)
-        now = time.time()
-        self._scene.wait(
-            lambda: bool(watcher.heard(vhid=self._vhid, since=now)),
-            f"the master has advertised while {name} is BACKUP",
-            self._patience,
-        )
+        self._scene.await_backup(name, self._vhid, limit=self._patience)
 
 
 def _amount(measurement: Measurement) -> str:

@@ -114,7 +114,8 @@ class Host:
         }
 
     def close(self) -> None:
-        """Kill all that runs in it, and let it go."""
+        """Kill all that runs in it, what its commands have started included, and let it go."""
         for child in self.children:
             child.kill()
+        self.namespace.kill_all()
         self.namespace.close()

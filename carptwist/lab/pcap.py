@@ -26,8 +26,8 @@ class Capture:
 
     def write(self, at: float, frame: bytes) -> None:
         """Add a frame that was seen at ``at``, seconds since the epoch."""
-        nanoseconds = round(at * 1e9)
-        seconds, nanoseconds = divmod(nanoseconds, 1_000_000_000)
+        seconds = int(at)
+        nanoseconds = int((at - seconds) * 1e9)
         self._file.write(struct.pack("=IIII", seconds, nanoseconds, len(frame), len(frame)) + frame)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ hosts, are started by whoever uses it.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -101,6 +102,18 @@ class Scene:
         answer."""
         what = f"{name} is MASTER of vhid {vhid} on the wire and its addresses answer"
         self.wait(lambda: self._serves(name, vhid, since), what, limit)
+
+    def await_backup(self, name: str, vhid: int = 1, *, limit: float = 30.0) -> None:
+        """Wait until the daemon of a host has become BACKUP of a vhid, and then until somebody has advertised that."""
+        self.wait(lambda: self.logged_state(name, vhid) == "BACKUP", f"{name} is BACKUP of vhid {vhid}", limit)
+        now = time.time()
+        what = f"a master of vhid {vhid} has advertised while {name} is BACKUP"
+        self.wait(lambda: bool(self.watcher.heard(vhid=vhid, since=now)), what, limit)
+
+    def logged_state(self, name: str, vhid: int = 1) -> str | None:
+        """The state of a vhid by the last line about it in a daemon's log; None before the first one."""
+        changes = re.findall(rf"carp: {vhid}@\S+: \w+ -> (\w+)", self.daemons[name].text())
+        return changes[-1] if changes else None
 
     def _serves(self, name: str, vhid: int, since: float) -> bool:
         last = self.watcher.last(name, vhid)

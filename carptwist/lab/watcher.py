@@ -100,7 +100,7 @@ class Watcher:
         self._dropped = 0
         self._failure: BaseException | None = None
         self._capture = None if pcap is None else Capture(pcap)
-        self._stopping = threading.Event()
+        self._until = float("inf")
         # Given a protocol and not bound, it hears all interfaces of its namespace.
         self._socket = lan.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
@@ -117,7 +117,10 @@ class Watcher:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stopping.set()
+        """Stop; all that was sent before is seen. A second call does nothing."""
+        if self._until < float("inf"):
+            return
+        self._until = time.time()
         self._thread.join()
         self._count_dropped()
         self._socket.close()
@@ -132,7 +135,7 @@ class Watcher:
         """
         if self._failure is not None:
             raise RuntimeError("the watcher has failed") from self._failure
-        if not self._stopping.is_set():
+        if self._until == float("inf"):
             self._count_dropped()
         return self._dropped
 
@@ -174,16 +177,19 @@ class Watcher:
                 try:
                     frame, extras, _, sender = self._socket.recvmsg(65536, ANCILLARY_OCTETS)
                 except TimeoutError:
-                    if self._stopping.is_set():
+                    if self._until < float("inf"):
                         return
                     continue
+                at = received_at(extras)
+                if at > self._until:
+                    return
                 port = sender[0]
                 if port not in hosts:
                     hosts.update({each.name: host for host, each in self.lan.ports.items()})
                 host = hosts.get(port)
                 # The bridge shows what it passes up to its own stack a second time.
                 if host is not None:
-                    self._note(received_at(extras), host, frame)
+                    self._note(at, host, frame)
         except BaseException as error:
             self._failure = error
             raise

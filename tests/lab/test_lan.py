@@ -172,13 +172,14 @@ class LanTests(unittest.TestCase):
             self.a.run(["no-such-command"])
 
     def test_close(self) -> None:
-        """After the end nothing runs any more, and the directory is gone."""
+        """After the end nothing runs any more, not even what a command has left behind, and the directory is gone."""
         token = "1000000.31415"
+        self.a.run(["sh", "-c", f"setsid sleep {token}1 &"]).wait()
         child = self.a.run(["sleep", token])
         self.assertEqual(self.lab.survivors(), [f"a: sleep {token}"])
         directory = self.lab.directory
         self.lab.close()
-        self.assertEqual(processes_with(f"sleep {token}"), [])
+        wait_until(lambda: not processes_with(f"sleep {token}"), "they are gone")
         self.assertFalse(child.running)
         self.assertFalse(Path(directory).exists())
 
