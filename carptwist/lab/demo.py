@@ -200,8 +200,8 @@ class _Demo:
         self._event("a is started again and healed", "a", lambda: self._come_back("a"))
 
         say("demo", "both are stopped")
-        for daemon in scene.daemons.values():
-            daemon.stop()
+        for name in ("b", "a"):
+            scene.daemons[name].stop()
         scene.tick()
         self.offences += [*scene.offences(), *scene.leftovers()]
 
@@ -218,7 +218,7 @@ class _Demo:
 
     def _measure(self, address: str, began: float, gone: str | None) -> Measurement:
         prober = self._scene.prober
-        outage = self._scene.outage(address, began - 0.5)
+        outage = self._scene.outage(address, began)
         if outage is None:
             return Measurement(address, 0.0, 0, 0.0)
         if outage.first_reply is None:

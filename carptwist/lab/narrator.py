@@ -79,7 +79,7 @@ class Narrator:
                 lines.append((time.time(), "client", f"{address} is silent"))
             elif since is not None and last > since:
                 # Others may have come since; the first of them ended the silence.
-                outage = self._scene.outage(address, since - 1.0)
+                outage = self._scene.outage(address, since)
                 after = "" if outage is None else f", after {outage.seconds:.3f} s"
                 del self._silent[address]
                 lines.append((last, "client", f"{address} answers again{after}"))

@@ -178,31 +178,27 @@ class Prober:
         return self._target(address).last_reply
 
     def outages(self, address: str | Address, since: float = 0.0, until: float = float("inf")) -> list[Outage]:
-        """The runs of lost requests among those sent from ``since`` to ``until``. A request that nobody has
+        """The runs of lost requests of which the first left between ``since`` and ``until``. A request that nobody has
         answered yet is lost if one after it was answered, or when its patience is over."""
         target = self._target(address)
         found: list[Outage] = []
-        run: list[int] = []
+        run: list[float] = []
         last_reply: float | None = None
         now = time.time()
 
         def end(first_reply: float | None) -> None:
-            if run:
-                first, last = target.sent[run[0]], target.sent[run[-1]]
-                found.append(Outage(target.address, last_reply, first, last, first_reply, len(run)))
-                run.clear()
+            if run and since <= run[0] <= until:
+                found.append(Outage(target.address, last_reply, run[0], run[-1], first_reply, len(run)))
+            run.clear()
 
-        for number in range(len(target.sent)):
-            sent = target.sent[number]
-            if not since <= sent <= until:
-                continue
+        for number, sent in enumerate(target.sent):
             reply = target.replies.get(number)
             if reply is not None and reply - sent <= PATIENCE_SECONDS:
                 end(reply)
                 last_reply = reply
             else:
-                run.append(number)
-        while run and now - target.sent[run[-1]] < PATIENCE_SECONDS:
+                run.append(sent)
+        while run and now - run[-1] < PATIENCE_SECONDS:
             run.pop()
         end(None)
         return found

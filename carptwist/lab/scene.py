@@ -125,8 +125,9 @@ class Scene:
         )
 
     def outage(self, address: str, since: float, until: float = float("inf")) -> Outage | None:
-        """The longest outage of a pinged address since then; None without one."""
-        found = self.prober.outages(address, since, until)
+        """The longest outage of a pinged address that began since then; None without one."""
+        # A request that left just before may be lost as well.
+        found = self.prober.outages(address, since - 2 * self.prober.interval_seconds, until)
         return max(found, key=lambda outage: outage.seconds, default=None)
 
     def offences(self) -> list[str]:

@@ -106,7 +106,7 @@ class SceneTestCase(unittest.TestCase):
         last = [scene.watcher.last(gone, family=family) for family in (4, 6)]
         heard = min(each.at for each in last if each is not None)
         for address in map(str, scene.prober.addresses):
-            outage = scene.outage(address, since - 0.5)
+            outage = scene.outage(address, since)
             assert outage is not None
             assert outage.first_reply is not None
             taken = outage.first_reply - heard
@@ -117,7 +117,7 @@ class SceneTestCase(unittest.TestCase):
     def assert_brief(self, scene: Scene, since: float, limit: float = ALLOWED_SECONDS) -> None:
         """No address was without an answer for longer than ``limit`` seconds."""
         for address in map(str, scene.prober.addresses):
-            outage = scene.outage(address, since - 0.5)
+            outage = scene.outage(address, since)
             if outage is not None:
                 late = scene.prober.late(outage.last_lost - 0.2, outage.last_lost + 0.2)
                 self.assertLessEqual(outage.seconds, limit + late, f"{address}: {outage}")
