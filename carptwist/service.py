@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,21 @@ class CarpService(Service):
     :param reactor: delayed calls on it should run on monotonic time, as :func:`carptwist.tap.run_on_monotonic_time`
         makes them: CARP's timeouts must not follow the clock on the wall.
     :param system: the host; :class:`carptwist.system.LinuxSystem` in a daemon.
+    :param gave_up: called when the host cannot be worked with; why is in the log.
     """
 
     _log = Logger()
 
-    def __init__(self, configuration: Configuration, *, reactor: Any, system: ISystem) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        reactor: Any,
+        system: ISystem,
+        gave_up: Callable[[], object] = lambda: None,
+    ) -> None:
         self.configuration = configuration
+        self._gave_up = gave_up
         self.roster = Roster(configuration.knobs, reactor)
         self._reactor = reactor
         self._system = system
@@ -141,6 +150,8 @@ class CarpService(Service):
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
+        if self._starting is not None:
+            yield self._starting  # half a start cannot be undone
         if self._control is not None:
             yield maybeDeferred(self._control.stopListening)
         yield _all(vhost.stop() for vhost in self.roster.all())
@@ -152,6 +163,7 @@ class CarpService(Service):
     def _failed_to_start(self, failure: Failure) -> None:
         self._log.critical("carp: cannot start: {why}", why=failure.getErrorMessage())
         self._log.debug("{failure}", failure=failure)
+        self._gave_up()
 
 
 def _all(waiting: Iterable[Deferred[None]]) -> Deferred[Any]:

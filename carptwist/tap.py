@@ -6,6 +6,8 @@ on the host touched.
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 import time
 from typing import Any
@@ -64,7 +66,19 @@ def makeService(options: Options) -> IService:
         state_dir=configuration.knobs.state_dir,
         changes_host=any(vhid.plane is not PlaneKind.NONE for vhid in configuration.vhids),
     )
-    return CarpService(configuration, reactor=reactor, system=system)
+    return CarpService(configuration, reactor=reactor, system=system, gave_up=lambda: _end_in_failure(reactor))
+
+
+def _end_in_failure(reactor: Any) -> None:
+    """Stop the reactor, and have the process leave with code 1: twistd itself would call it a success."""
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    atexit.register(leave)
+    reactor.callWhenRunning(reactor.stop)
 
 
 def run_on_monotonic_time(reactor: Any) -> None:
