@@ -38,7 +38,7 @@ class Measurement:
     """What a client noticed of one event at one address.
 
     ``seconds`` is counted from the last advertisement of a master that was gone, otherwise from the last reply before
-    the outage; None if no reply ever came. ``late`` says by how much the measuring itself was delayed meanwhile.
+    the outage; None if no reply ever came. ``late`` says by how much this machine may have delayed all that meanwhile.
     """
 
     address: str
@@ -217,13 +217,12 @@ class _Demo:
         self.offences += [f"after {event!r}: {wrong}" for wrong in self._scene.wrong_caches()]
 
     def _measure(self, address: str, began: float, gone: str | None) -> Measurement:
-        prober = self._scene.prober
         outage = self._scene.outage(address, began)
         if outage is None:
             return Measurement(address, 0.0, 0, 0.0)
         if outage.first_reply is None:
             return Measurement(address, None, outage.lost, 0.0)
-        late = prober.late(outage.first_reply - 0.2, outage.first_reply + 0.1)
+        late = self._scene.uncertainty(outage.first_reply)
         if gone is None:
             return Measurement(address, outage.seconds, outage.lost, late)
         # Either family's silence makes a backup take over.

@@ -21,6 +21,7 @@ from pathlib import Path
 from carptwist.lab.daemon import Daemon
 from carptwist.lab.host import Host
 from carptwist.lab.laboratory import Lab
+from carptwist.lab.metronome import Metronome
 from carptwist.lab.namespaces import LabError
 from carptwist.lab.prober import Outage, Prober
 from carptwist.lab.rules import leaks, strays, usurpers
@@ -67,6 +68,7 @@ class Scene:
                 self.lan.connect(host, "em0", addresses_of(host))
             self.lan.connect(self.client, "em0", ["192.0.2.254/24", "2001:db8::fe/64"])
             self.watcher = opened.enter_context(Watcher(self.lan, self.shared, pcap=self._pcap))
+            self._metronome = opened.enter_context(Metronome())
             self.prober = opened.enter_context(Prober(self.client, self._pinged))
             self._open = opened.pop_all()
         return self
@@ -129,6 +131,11 @@ class Scene:
         # A request that left just before may be lost as well.
         found = self.prober.outages(address, since - 2 * self.prober.interval_seconds, until)
         return max(found, key=lambda outage: outage.seconds, default=None)
+
+    def uncertainty(self, at: float) -> float:
+        """By how many seconds what happened around a moment may have been delayed by what else this machine did: the
+        daemons, the client, or both, one after the other."""
+        return self._metronome.late(at - 0.2, at + 0.1) + self.prober.late(at - 0.2, at + 0.1)
 
     def offences(self) -> list[str]:
         """What was seen so far that must never be: see :mod:`carptwist.lab.rules`; and what was not seen at all."""

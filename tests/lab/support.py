@@ -99,6 +99,15 @@ class SceneTestCase(unittest.TestCase):
         scene.daemons[name].kill()
         scene.lan.cut(scene.hosts[name])
 
+    def recover(self, scene: Scene, name: str) -> None:
+        """A crashed host comes back: first its daemon, which removes what the killed one has left, then its link."""
+        scene.daemons[name].start()
+        scene.wait(
+            lambda: scene.hosts[name].interfaces(only_up=True) == ["lo", "em0"],
+            f"{name} has cleaned up after its predecessor",
+        )
+        scene.lan.heal(scene.hosts[name])
+
     def assert_timely(self, scene: Scene, *, gone: str, since: float, advbase: int = 1, advskew: int = 100) -> None:
         """A takeover from a host that is gone without a word took as long as the timeout of the successor, whose
         ``advbase`` and ``advskew`` are given, counted from the last advertisement, and at most 50 ms more."""
@@ -110,16 +119,16 @@ class SceneTestCase(unittest.TestCase):
             assert outage is not None
             assert outage.first_reply is not None
             taken = outage.first_reply - heard
-            late = scene.prober.late(outage.first_reply - 0.2, outage.first_reply + 0.1)
+            late = scene.uncertainty(outage.first_reply)
             self.assertGreaterEqual(taken, bound, address)
-            self.assertLessEqual(taken, bound + ALLOWED_SECONDS + late, f"{address}; measured with {late:.3f} s delay")
+            self.assertLessEqual(taken, bound + ALLOWED_SECONDS + late, f"{address}, on a machine late by {late:.3f} s")
 
     def assert_brief(self, scene: Scene, since: float, limit: float = ALLOWED_SECONDS) -> None:
         """No address was without an answer for longer than ``limit`` seconds."""
         for address in map(str, scene.prober.addresses):
             outage = scene.outage(address, since)
             if outage is not None:
-                late = scene.prober.late(outage.last_lost - 0.2, outage.last_lost + 0.2)
+                late = scene.uncertainty(outage.last_lost)
                 self.assertLessEqual(outage.seconds, limit + late, f"{address}: {outage}")
 
     def assert_caches(self, scene: Scene) -> None:
@@ -192,6 +201,7 @@ __all__ = [
     "Scene",
     "SceneTestCase",
     "configuration",
+    "drop_capabilities",
     "environment",
     "processes_with",
     "unprivileged_pythons",
