@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from carptwist.lab.host import Host
 from carptwist.lab.scene import SHARED4, Scene
 from tests.lab.support import SceneTestCase, configuration
@@ -79,8 +81,9 @@ class LeftoverTests(SceneTestCase):
         daemon = scene.daemon("a", configuration())
         scene.await_master("a")
         daemon.kill()
+        began = time.time()
         daemon.start()
-        scene.await_master("a")
+        scene.await_master("a", since=began)
         daemon.stop()
         self.assertEqual(self.state(scene), before)
         self.assertIn("203.0.113.0", [entry.get("dst", "").split("/")[0] for entry in route.get_routes(family=2)])
