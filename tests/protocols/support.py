@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface
 
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import Knobs, Phrase, VirtualHostConfig
+from carptwist.config.schema import AddressWithPrefix, Knobs, Phrase, VirtualHostConfig
 from carptwist.interfaces import LinkState
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
@@ -57,6 +58,11 @@ class NodeCase(SynchronousTestCase):
         self.logged: list[str] = []
         globalLogPublisher.addObserver(self._observe)
         self.addCleanup(globalLogPublisher.removeObserver, self._observe)
+
+    @staticmethod
+    def interfaces(addresses: Iterable[str]) -> list[AddressWithPrefix]:
+        """Addresses with their prefixes, from text."""
+        return [ip_interface(address) for address in addresses]
 
     def _observe(self, event: dict[str, object]) -> None:
         text = str(event.get("log_format", "")).format(**event)
