@@ -80,7 +80,8 @@ class ILinkMonitor(Interface):
         neither the other watchers nor the monitor."""
 
     def watch_routes(changed: Callable[[], object]) -> Callable[[], None]:
-        """Call ``changed`` a moment after any route of this host changed. The value stops the watching."""
+        """Call ``changed`` a moment after a route of the main table was changed by anybody else, or a routing rule
+        removed. The value stops the watching."""
 
 
 class IFrameReceiver(Interface):

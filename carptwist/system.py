@@ -19,6 +19,7 @@ from carptwist.links.packet import PacketPort
 from carptwist.planes import leftovers
 from carptwist.planes.interface import InterfacePlane
 from carptwist.planes.macvlan import MacvlanPlane
+from carptwist.planes.marks import PROTOCOL
 from carptwist.planes.nothing import NoPlane
 from carptwist.planes.orders import Orders
 from carptwist.planes.sysctls import Sysctls
@@ -41,7 +42,7 @@ class LinuxSystem:
         self._changes_host = changes_host
         self._orders = Orders(reactor)
         self._settings = Sysctls(Path(state_dir))
-        self.monitor = LinkMonitor(reactor)
+        self.monitor = LinkMonitor(reactor, own_protocol=PROTOCOL)
 
     @inlineCallbacks
     def start(self) -> Generator[Deferred[Any], Any, None]:

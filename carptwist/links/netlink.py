@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -32,6 +33,15 @@ _ADDRESSES4 = 0x10
 _ADDRESSES6 = 0x100
 _ROUTES4 = 0x40
 _ROUTES6 = 0x400
+_RULES4 = 1 << 7
+_RULES6 = 1 << 18
+
+# linux/rtnetlink.h: messages about routes have the table and the protocol in octets 4 and 5 of their body.
+_NLMSG = struct.Struct("=IHHII")
+_RTM_NEWROUTE = 24
+_RTM_DELROUTE = 25
+_RTM_DELRULE = 33
+_MAIN_TABLE = 254
 
 # linux/if.h, linux/if_addr.h
 _IFF_UP = 0x1
@@ -79,9 +89,21 @@ class _NewsSocket:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
+                # What is still in the buffer is older than what was lost: it would be mistaken for the latest news.
+                self._drain()
                 self._overrun()
                 return
             self._received(datagram)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                self._socket.recv(_LONGEST_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
 
     def connectionLost(self, reason: object) -> None:
         self.close()
@@ -123,11 +145,15 @@ class _Device:
 
 @implementer(ILinkMonitor)
 class LinkMonitor:
-    """The devices of the network namespace in which it was started."""
+    """The devices of the network namespace in which it was started.
+
+    :param own_protocol: the routing protocol of routes that we make ourselves: they are no news.
+    """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, *, own_protocol: int = 0) -> None:
+        self._own_protocol = own_protocol
         self._reactor = reactor
         self._clock: IReactorTime = reactor
         self._marshal = MarshalRtnl()
@@ -145,9 +171,8 @@ class LinkMonitor:
         """
         self._sockets = [
             _NewsSocket(self._reactor, _LINKS | _ADDRESSES4 | _ADDRESSES6, self._received, self._fill),
-            # Of routes nothing is parsed: that they changed is all that anybody wants to know.
             _NewsSocket(
-                self._reactor, _ROUTES4 | _ROUTES6, lambda datagram: self._routes_changed(), self._routes_changed
+                self._reactor, _ROUTES4 | _ROUTES6 | _RULES4 | _RULES6, self._routing_news, self._routes_changed
             ),
         ]
         self._fill()
@@ -256,6 +281,19 @@ class LinkMonitor:
                     changed(state)
                 except Exception:
                     self._log.failure("carp: a watcher of {name} failed", name=name)
+
+    def _routing_news(self, datagram: bytes) -> None:
+        """That something changed is all that anybody wants to know: nothing is parsed but the fixed fields."""
+        offset = 0
+        while offset + _NLMSG.size <= len(datagram):
+            length, kind, _, _, _ = _NLMSG.unpack_from(datagram, offset)
+            body = datagram[offset + _NLMSG.size : offset + length]
+            if kind in (_RTM_NEWROUTE, _RTM_DELROUTE):
+                if body[4] == _MAIN_TABLE and body[5] != self._own_protocol:
+                    self._routes_changed()
+            elif kind == _RTM_DELRULE:
+                self._routes_changed()
+            offset += max(_NLMSG.size, length + 3 & ~3)
 
     def _routes_changed(self) -> None:
         if self._routes_settle is None and self._route_watchers:

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from carptwist.interfaces import ILinkMonitor
 
-#: News of our own doing arrive within this time; what is wrong after it is somebody else's doing.
-SETTLE_SECONDS = 0.25
+#: Changes come in bursts: one look at what is left of them.
+SETTLE_SECONDS = 0.05
 
 
 class Inspection:
     """Watches one device, and examines it a moment after each change.
 
-    :param examine: says what is wrong, None if nothing is. Not called while :attr:`busy`.
+    :param examine: fires with what is wrong, None if nothing is. Not called while :attr:`busy`.
     :param damaged: told what is wrong.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
         clock: IReactorTime,
         monitor: ILinkMonitor,
-        examine: Callable[[], str | None],
+        examine: Callable[[], Deferred[str | None]],
         damaged: Callable[[str], object],
     ) -> None:
         self.busy = 0
@@ -61,6 +66,11 @@ class Inspection:
         if self.busy:
             self._soon()
             return
-        wrong = self._examine()
-        if wrong is not None:
+        self._examine().addCallbacks(self._tell, self._cannot)
+
+    def _tell(self, wrong: str | None) -> None:
+        if wrong is not None and self._unwatch is not None:
             self._damaged(wrong)
+
+    def _cannot(self, failure: Failure) -> None:
+        self._log.warn("carp: cannot look at {device}: {why}", device=self._device, why=failure.getErrorMessage())

@@ -6,19 +6,22 @@ learn the new MAC at each takeover: they are told, but some will be late. The ke
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
-from pyroute2 import IPRoute
+from pyroute2 import NetlinkError
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from carptwist.config.schema import VirtualHostConfig
-from carptwist.interfaces import ILinkMonitor, IPlane, LinkState
-from carptwist.planes import PlaneError, addresses, routing
+from carptwist.interfaces import ILinkMonitor, IPlane
+from carptwist.planes import PlaneError, addresses, messages, routing
 from carptwist.planes.inspection import Inspection
-from carptwist.planes.orders import Orders, device_gone
+from carptwist.planes.kernel import Kernel
+from carptwist.planes.orders import Orders
 
 T = TypeVar("T")
 
@@ -45,8 +48,8 @@ class InterfacePlane:
         self._orders = orders
         self._monitor = monitor
         self._index = 0
-        self._holding = False
-        self._inspection = Inspection(clock, monitor, self._damage, damaged)
+        self._held: dict[IPv4Address | IPv6Address, int] = {}  # our addresses, with their prefix lengths
+        self._inspection = Inspection(clock, monitor, lambda: self._ordered(self._examine), damaged)
 
     @property
     def link_address(self) -> bytes:
@@ -56,62 +59,71 @@ class InterfacePlane:
     # IPlane
 
     def prepare(self) -> Deferred[None]:
-        interface = self._monitor.state(self._config.interface)
         self._inspection.watch(self._config.interface)
-        return self._ordered(lambda route: self._prepare(route, interface))
+        return self._ordered(self._prepare)
 
     def hold(self) -> Deferred[None]:
-        self._holding = True
         return self._ordered(self._hold)
 
     def release(self) -> Deferred[None]:
-        self._holding = False
         return self._ordered(self._release)
 
     def withdraw(self) -> Deferred[None]:
-        self._holding = False
         self._inspection.stop()
         return self._ordered(self._release)
 
     # Orders, on the kernel's thread
 
-    def _prepare(self, route: IPRoute, interface: LinkState) -> None:
-        if not interface.exists:
+    def _prepare(self, kernel: Kernel) -> None:
+        interface = kernel.link(self._config.interface)
+        if interface is None:
             raise PlaneError(f"there is no interface {self._config.interface}")
-        self._index = interface.index
-        shared = {address.ip for address in self._config.addresses}
-        foreign = [place for place in addresses.placed(route) if place.address in shared and not place.ours]
-        addresses.refuse_foreign(route, foreign, self._config.addresses, mine=0)
+        if interface.number != self._index:
+            self._held.clear()  # they went with the former interface of that name
+        addresses.refuse_foreign(kernel, self._config.addresses, mine=0, excepted=self._held)
+        self._index = interface.number
+        wanted = {address.ip for address in self._config.addresses}
+        self._take_off(kernel, [address for address in self._held if address not in wanted])
 
-    def _hold(self, route: IPRoute) -> None:
-        there = {place.address for place in addresses.placed(route) if place.device == self._index}
-        for address in self._config.addresses:
-            if address.ip not in there:
-                addresses.add(route, self._index, address)
-        routing.reach_prefixes(route, self._index, self._config.addresses, self._config.vhid)
-
-    def _release(self, route: IPRoute) -> None:
+    def _hold(self, kernel: Kernel) -> None:
         if not self._index:
-            return
-        with device_gone():
-            for address in self._config.addresses:
-                addresses.delete(route, self._index, address.ip, address.network.prefixlen)
-            routing.forget_prefixes(route, self._index, self._config.addresses, self._config.vhid)
+            raise PlaneError(f"there is no interface {self._config.interface}")
+        addresses.refuse_foreign(kernel, self._config.addresses, mine=0, excepted=self._held)
+        self._held |= {address.ip: address.network.prefixlen for address in self._config.addresses}
+        kernel.send(
+            [
+                *(messages.put_address(self._index, address) for address in self._config.addresses),
+                *routing.reaching(self._index, self._config.addresses, self._config.vhid),
+            ]
+        )
 
-    def _ordered(self, order: Callable[[IPRoute], None]) -> Deferred[None]:
+    def _release(self, kernel: Kernel) -> None:
+        if not self._held:
+            return
+        kernel.send(routing.unreaching(self._index, self._config.addresses, self._config.vhid), tolerant=True)
+        self._take_off(kernel, list(self._held))
+
+    def _take_off(self, kernel: Kernel, leaving: list[IPv4Address | IPv6Address]) -> None:
+        for address in reversed(leaving):
+            try:
+                kernel.send([messages.take_address(self._index, address, self._held[address])])
+            except NetlinkError as error:
+                if error.code not in (errno.EADDRNOTAVAIL, errno.ENODEV):  # gone already, or with its interface
+                    raise
+            del self._held[address]
+
+    def _examine(self, kernel: Kernel) -> str | None:
+        interface = kernel.link(self._config.interface)
+        if not self._held or interface is None or interface.number != self._index:
+            return None
+        there = {place.address for place in kernel.addresses_on(self._index)}
+        missing = [str(address) for address in self._held if address not in there]
+        return f"{', '.join(missing)} no longer on {interface.name}" if missing else None
+
+    def _ordered(self, order: Callable[[Kernel], T]) -> Deferred[T]:
         self._inspection.busy += 1
         return self._orders.give(order, self._config.name).addBoth(self._done)
 
     def _done(self, result: T) -> T:
         self._inspection.busy -= 1
         return result
-
-    # Somebody else's doing
-
-    def _damage(self) -> str | None:
-        interface = self._monitor.state(self._config.interface)
-        if not self._holding or not interface.exists:
-            return None
-        there = {*interface.own4, *interface.own6}
-        missing = [str(address.ip) for address in self._config.addresses if address.ip not in there]
-        return f"{', '.join(missing)} no longer on {interface.name}" if missing else None

@@ -6,33 +6,28 @@ is somebody else's.
 
 from __future__ import annotations
 
-from pyroute2 import IPRoute
-
-from carptwist.planes import addresses, routing
+from carptwist.planes import messages, routing
+from carptwist.planes.kernel import Kernel
 from carptwist.planes.marks import is_our_device
-from carptwist.planes.orders import device_gone
 from carptwist.planes.sysctls import Sysctls
 
 
-def clean(route: IPRoute, settings: Sysctls) -> list[str]:
+def clean(kernel: Kernel, settings: Sysctls) -> list[str]:
     """Remove it all; gives in words what there was.
 
     :raises PlaneError: a setting could not be put back.
     """
-    found = []
-    for link in tuple(route.get_links()):
-        name, alias = link.get_attr("IFLA_IFNAME"), link.get_attr("IFLA_IFALIAS")
-        if is_our_device(name, link.get(("linkinfo", "kind")), alias):
-            with device_gone():
-                route.link("del", index=link["index"])
-            found.append(f"device {name}")
-    for place in addresses.placed(route):
-        if place.ours:
-            addresses.delete(route, place.device, place.address, place.prefix_length)
-            found.append(f"address {place.address}")
-    rules = routing.remove_rules(route)
+    devices = [link for link in kernel.links() if is_our_device(link.name, link.kind, link.alias)]
+    # Each of them may go by itself meanwhile, with its parent.
+    kernel.send([messages.remove_device(link.number) for link in devices], tolerant=True)
+    places = kernel.our_addresses()
+    kernel.send(
+        [messages.take_address(place.device, place.address, place.prefix_length) for place in places], tolerant=True
+    )
+    rules = routing.remove_rules(kernel)
+    routing.remove_routes(kernel)
+    found = [f"device {link.name}" for link in devices]
+    found += [f"address {place.address}" for place in places]
     if rules:
         found.append(f"{rules} routing rules")
-    routing.remove_routes(route)
-    found += [f"settings of {interface}" for interface in settings.recover()]
-    return found
+    return found + [f"settings of {interface}" for interface in settings.recover()]

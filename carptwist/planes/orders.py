@@ -6,35 +6,35 @@ advertisements wait for. One thread is enough, and keeps all orders in order.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pyroute2 import IPRoute, NetlinkError
+from pyroute2 import NetlinkError
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from carptwist.planes import PlaneError
+from carptwist.planes.kernel import Kernel
 
 T = TypeVar("T")
 
 
 class Orders:
-    """A pyroute2 socket in the network namespace in which the thread was started."""
+    """For the network namespace in which the thread is started."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._pool: ThreadPool | None = None
-        self._route: IPRoute | None = None
+        self._kernel: Kernel | None = None
 
     def start(self) -> None:
         """Start the thread."""
         self._pool = ThreadPool(minthreads=1, maxthreads=1, name="carptwist netlink")
         self._pool.start()
 
-    def give(self, order: Callable[[IPRoute], T], whose: str) -> Deferred[T]:
+    def give(self, order: Callable[[Kernel], T], whose: str) -> Deferred[T]:
         """Call ``order`` on the thread; fires with what it returned or raised, a netlink error as a
         :class:`PlaneError` that names ``whose`` order it was."""
         assert self._pool is not None, "not started"
@@ -48,26 +48,18 @@ class Orders:
             pool.callInThread(self._close)
             pool.stop()
 
-    def _carry_out(self, order: Callable[[IPRoute], T], whose: str) -> T:
-        if self._route is None:
-            self._route = IPRoute()
+    def _carry_out(self, order: Callable[[Kernel], T], whose: str) -> T:
+        if self._kernel is None:
+            self._kernel = Kernel()
         try:
-            return order(self._route)
+            return order(self._kernel)
         except NetlinkError as error:
+            # Answers to the rest of a batch may be on their way still: they are nobody's.
+            self._close()
             remedy = ": it needs CAP_NET_ADMIN" if error.code == errno.EPERM else ""
             raise PlaneError(f"the kernel refused what {whose} needs: {error}{remedy}") from error
 
     def _close(self) -> None:
-        route, self._route = self._route, None
-        if route is not None:
-            route.close()
-
-
-@contextlib.contextmanager
-def device_gone() -> Iterator[None]:
-    """It is no error that the device is not there any more."""
-    try:
-        yield
-    except NetlinkError as error:
-        if error.code != errno.ENODEV:
-            raise
+        kernel, self._kernel = self._kernel, None
+        if kernel is not None:
+            kernel.close()

@@ -6,22 +6,27 @@
     release(em0)   last vhid on em0: the settings as they were, then the journal without em0
     recover()      at start: what the journal says that a dead predecessor had not put back
 
-The journal holds the id of this boot and of this network namespace: what another one wrote is not
-ours to put back. It is replaced atomically, and always before a setting is changed.
+The journal names this boot and, by its file name, this network namespace: what another one wrote is not ours to put
+back. It is replaced atomically, and always before a setting is changed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
+import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from carptwist.planes import PlaneError
 
 _CONF = Path("/proc/sys/net")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+# asm-generic/socket.h
+_SO_NETNS_COOKIE = 71
 
 #: Loose reverse path filtering: any route back will do. 1 would drop what comes in for a shared address.
 _LOOSE = 2
@@ -50,85 +55,125 @@ def write(family: str, interface: str, name: str, value: int) -> None:
 class Sysctls:
     """The settings of the interfaces on which vhids run.
 
-    :param state_dir: where the journal is; made if it is not there.
+    :param state_dir: where the journal is; made if it is not there. Daemons in several network namespaces may share it:
+        each has a journal of its own.
     """
 
     def __init__(self, state_dir: Path) -> None:
-        self._journal_path = state_dir / "sysctls.json"
-        self._users: dict[str, int] = {}
-        self._before: dict[str, dict[str, int]] = {}  # interface -> setting -> what it was
+        self._state_dir = state_dir
+        self._users: dict[str, set[str]] = {}
+        self._changes: dict[str, dict[str, _Change]] = {}  # interface -> setting -> what was done to it
 
-    def acquire(self, interface: str) -> None:
-        """Make an interface fit for being a macvlan's parent.
+    def acquire(self, interface: str, user: str) -> None:
+        """Make an interface fit for being a macvlan's parent, for as long as it has users. Repeated, it mends what
+        somebody else has changed since.
 
         :raises PlaneError: a setting or the journal cannot be written.
         """
-        self._users[interface] = self._users.get(interface, 0) + 1
-        before = self._before.setdefault(interface, {})
+        self._users.setdefault(interface, set()).add(user)
+        changes = self._changes.setdefault(interface, {})
         for name, value in _wanted(interface).items():
-            was = read("ipv4", interface, name)
-            if was == value:
+            now = read("ipv4", interface, name)
+            if now is None or now == value:
                 continue
-            if was is not None and name not in before:
-                before[name] = was
+            if name not in changes:
+                changes[name] = _Change(now, value)
                 self._save()
             write("ipv4", interface, name, value)
 
-    def release(self, interface: str) -> None:
-        """Undo one :meth:`acquire`; the last one puts the settings back."""
-        users = self._users.get(interface, 0) - 1
-        if users > 0:
-            self._users[interface] = users
+    def release(self, interface: str, user: str) -> None:
+        """The user is done; with the last one the settings are put back."""
+        users = self._users.get(interface, set())
+        users.discard(user)
+        if users or interface not in self._users:
             return
-        self._users.pop(interface, None)
-        self._put_back(interface, self._before.pop(interface, {}))
+        del self._users[interface]
+        _put_back(interface, self._changes.pop(interface, {}))
         self._save()
 
     def recover(self) -> list[str]:
-        """Put back what a predecessor that died had changed; gives the interfaces."""
+        """Put back what a predecessor that died had changed here; gives the interfaces. Journals of former boots go."""
         journal = self._load()
-        for interface, before in journal.items():
-            self._put_back(interface, before)
+        for interface, changes in journal.items():
+            _put_back(interface, changes)
+        boot = _boot()
+        for path in self._state_dir.glob("sysctls-*.json"):
+            if path != self._journal and not _of_boot(path, boot):
+                path.unlink(missing_ok=True)
         if journal:
             self._save()
         return sorted(journal)
 
-    def _put_back(self, interface: str, before: Mapping[str, int]) -> None:
-        for name, value in before.items():
-            if read("ipv4", interface, name) is not None:  # the interface is still there
-                write("ipv4", interface, name, value)
-
     # The journal
 
+    @property
+    def _journal(self) -> Path:
+        return self._state_dir / f"sysctls-{_namespace()}.json"
+
     def _save(self) -> None:
-        interfaces = {interface: before for interface, before in self._before.items() if before}
+        interfaces = {interface: changes for interface, changes in self._changes.items() if changes}
+        journal = self._journal
         try:
             if not interfaces:
-                self._journal_path.unlink(missing_ok=True)
+                journal.unlink(missing_ok=True)
                 return
-            self._journal_path.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._journal_path.with_suffix(".new")
-            draft.write_text(json.dumps({**_identity(), "interfaces": interfaces}))
-            draft.replace(self._journal_path)
+            self._state_dir.mkdir(parents=True, exist_ok=True)
+            draft = journal.with_suffix(".new")
+            draft.write_text(json.dumps({"boot": _boot(), "interfaces": interfaces}))
+            draft.replace(journal)
         except OSError as error:
             raise PlaneError(
-                f"cannot write {self._journal_path}: {error.strerror}: state_dir must be a directory that this "
-                "process may write to"
+                f"cannot write {journal}: {error.strerror}: state_dir must be a directory that this process may "
+                "write to"
             ) from None
 
-    def _load(self) -> dict[str, dict[str, int]]:
+    def _load(self) -> dict[str, dict[str, _Change]]:
         try:
-            journal: dict[str, Any] = json.loads(self._journal_path.read_text())
-            interfaces: dict[str, dict[str, int]] = journal.pop("interfaces")
-        except (OSError, ValueError, KeyError, AttributeError):
-            return {}  # none, or one that was never finished: nothing was changed on its account
-        return interfaces if journal == _identity() else {}
+            journal: dict[str, Any] = json.loads(self._journal.read_text())
+            if journal["boot"] != _boot():
+                return {}
+            return {
+                str(interface): {str(name): _Change(int(was), int(became)) for name, (was, became) in changes.items()}
+                for interface, changes in journal["interfaces"].items()
+            }
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return {}  # none, or one that is not ours: nothing was changed on its account
 
 
-def _identity() -> dict[str, str]:
-    """This boot, this network namespace: elsewhere the same names mean other interfaces."""
-    namespace = os.stat("/proc/thread-self/ns/net")
-    return {"boot": _BOOT_ID.read_text().strip(), "namespace": f"{namespace.st_dev}:{namespace.st_ino}"}
+class _Change(NamedTuple):
+    """A setting that was changed, from what and to what."""
+
+    was: int
+    became: int
+
+
+def _put_back(interface: str, changes: Mapping[str, _Change]) -> None:
+    for name, change in changes.items():
+        # Unless the interface has gone, or somebody else has decided otherwise meanwhile.
+        if read("ipv4", interface, name) == change.became:
+            write("ipv4", interface, name, change.was)
+
+
+def _boot() -> str:
+    return _BOOT_ID.read_text().strip()
+
+
+def _of_boot(path: Path, boot: str) -> bool:
+    try:
+        return bool(json.loads(path.read_text())["boot"] == boot)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _namespace() -> str:
+    """This network namespace, among all that there have been since the host was started: elsewhere the same names mean
+    other interfaces. The number of its file is used again once it has gone; the cookie (Linux 5.14) never is."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as anybody:
+        try:
+            (cookie,) = struct.unpack("=Q", anybody.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8))
+        except OSError:
+            cookie = 0
+    return f"{os.stat('/proc/thread-self/ns/net').st_ino}-{cookie}"
 
 
 def _wanted(interface: str) -> dict[str, int]:

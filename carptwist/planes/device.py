@@ -1,0 +1,202 @@
+"""The macvlan of one vhid, as the kernel's thread sets it up, takes it up and down, and removes it.
+
+::
+
+              prepare               hold                 release               withdraw
+    nothing ----------> down,     ----------> up,      ----------> down,     -----------> nothing
+                        addresses             routes               addresses
+
+Every step brings about what it stands for from whatever it finds.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+
+from pyroute2 import NetlinkError
+
+from carptwist.config.schema import AddressWithPrefix, VirtualHostConfig
+from carptwist.planes import PlaneError, addresses, messages, routing, sysctls
+from carptwist.planes.kernel import Kernel, Link
+from carptwist.planes.marks import device_alias, device_name, is_our_device, table
+from carptwist.planes.view import Route
+
+
+class MacvlanDevice:
+    """All methods are for the kernel's thread.
+
+    :param mac: the virtual one, six octets.
+    """
+
+    def __init__(self, config: VirtualHostConfig, mac: bytes, settings: sysctls.Sysctls) -> None:
+        self.name = ""
+        self._config = config
+        self._mac = mac
+        self._settings = settings
+        self._index = 0
+        self._parent = 0
+        self._table = 0
+        self._up = False
+        self._routes: set[Route] = set()  # what was put into the table as MASTER
+        self._late: set[AddressWithPrefix] = set()  # to be added once the device is up
+
+    def prepare(self, kernel: Kernel) -> None:
+        """Down, with its addresses; if it is up because it is held, it stays so."""
+        parent = kernel.link(self._config.interface)
+        if parent is None:
+            raise PlaneError(f"there is no interface {self._config.interface}")
+        name = device_name(parent.number, self._config.vhid)
+        if self.name not in ("", name):
+            self._remove(kernel)  # on another interface that had the name
+        found = kernel.link(name)
+        if found is not None and not is_our_device(name, found.kind, found.alias):
+            raise PlaneError(f"there is a device {name} that is not carptwist's: rename or remove it")
+        addresses.refuse_foreign(kernel, self._config.addresses, found.number if found is not None else 0)
+        self._settings.acquire(parent.name, self._config.name)
+        device = self._make(kernel, name, parent, found)
+        self.name, self._index, self._parent = name, device.number, parent.number
+        self._table = table(parent.number, self._config.vhid)
+        self._up = self._up and device.up
+        if device.up and not self._up:
+            kernel.send([messages.set_down(device.number)])
+        there = kernel.addresses_on(device.number)
+        self._late = set(addresses.converge(kernel, device.number, there, self._config.addresses, self._up))
+        if not self._up:
+            kernel.send(routing.unlocal(device.number, self._config.addresses), tolerant=True)
+            closed = routing.closed(kernel, self._table, self._config.addresses)
+            routing.settle(kernel, self._table, set(kernel.routes(self._table)), closed)
+            self._routes = set()
+        routing.set_rules(kernel, self._table, self._config.addresses)
+
+    def hold(self, kernel: Kernel) -> None:
+        """Up, and the routes with it. All of it is one message to the kernel."""
+        if not self._index:
+            raise PlaneError(f"there is no interface {self._config.interface}")
+        shared = self._config.addresses
+        routes = routing.view(kernel, self._parent, self._index, shared, self._config.vhid)
+        kernel.send(
+            [
+                messages.set_up(self._index),
+                *(messages.put_address(self._index, address) for address in self._late),
+                *routing.opening(self._table, self._index, routes, shared, self._config.vhid),
+            ]
+        )
+        stale = [messages.take_route(route, self._table) for route in self._routes - routes]
+        kernel.send(stale + routing.opened(kernel, self._table, shared), tolerant=True)
+        self._up = True
+        self._late = set()
+        self._routes = routes
+
+    def follow(self, kernel: Kernel) -> str | None:
+        """Routes or rules have changed. Gives, in words, what of ours somebody else has removed; None if nothing."""
+        if not self._index:
+            return None
+        routes = routing.view(kernel, self._parent, self._index, self._config.addresses, self._config.vhid)
+        if self._up:  # otherwise it was of use all the same: the next "hold" need not read the main table
+            routing.settle(kernel, self._table, self._routes, routes)
+            self._routes = routes
+        return self._missing_rules(kernel)
+
+    def release(self, kernel: Kernel) -> None:
+        """Down; if it has gone already, with its parent, so much the better."""
+        if not self._index:
+            return
+        shared = self._config.addresses
+        try:
+            kernel.send([*routing.closing(kernel, self._table, shared), messages.set_down(self._index)])
+        except NetlinkError as error:
+            if error.code != errno.ENODEV:
+                raise
+        # Routes through the device went with "link down"; those that throw back to the main table did not.
+        left = [messages.take_route(route, self._table) for route in self._routes if not route.device]
+        kernel.send(routing.unlocal(self._index, shared) + left, tolerant=True)
+        self._up = False
+        self._routes = set()
+        self._late |= {address for address in shared if address.version == 6 and address.is_link_local}
+
+    def withdraw(self, kernel: Kernel) -> None:
+        """Nothing is left of it."""
+        if self.name:
+            self._remove(kernel)
+        self._settings.release(self._config.interface, self._config.name)
+
+    def examine(self, kernel: Kernel) -> str | None:
+        """What somebody else has done to it, in words; None if nothing."""
+        if not self._index:
+            return None
+        device = kernel.link(self.name)
+        if device is None:
+            # Without its parent it cannot be; the vhid hears of that by itself.
+            return f"{self.name} was removed" if kernel.link_at(self._parent) is not None else None
+        if device.number != self._index or device.mac != self._mac:
+            return f"{self.name} was given another MAC"
+        if device.up is not self._up:
+            return f"{self.name} was set {'up' if device.up else 'down'}"
+        there = {place.address for place in kernel.addresses_on(self._index)}
+        expected = [address for address in self._config.addresses if address not in self._late]
+        missing = [str(address.ip) for address in expected if address.ip not in there]
+        if missing:
+            return f"{_were(missing)} removed from {self.name}"
+        return self._missing_rules(kernel)
+
+    def _missing_rules(self, kernel: Kernel) -> str | None:
+        missing = sorted(routing.missing_rules(kernel, self._table, self._config.addresses))
+        return f"the routing rule{'s' * (len(missing) > 1)} of {_were(missing)} removed" if missing else None
+
+    def _make(self, kernel: Kernel, name: str, parent: Link, found: Link | None) -> Link:
+        if found is not None:
+            if found.parent == parent.number and found.mac == self._mac:
+                return found
+            kernel.send([messages.remove_device(found.number)])
+        # In one message: whoever is killed leaves nothing without its mark.
+        kernel.send(
+            [
+                messages.new_macvlan(name, parent.number, self._mac),
+                messages.name_alias(name, device_alias(self._config.name)),
+            ]
+        )
+        for family, setting, value in _device_settings(parent.name):
+            if sysctls.read(family, name, setting) not in (None, value):
+                sysctls.write(family, name, setting, value)
+        device = kernel.link(name)
+        if device is None:
+            raise PlaneError(f"{name} was removed by somebody while it was being set up")
+        return device
+
+    def _remove(self, kernel: Kernel) -> None:
+        device = kernel.link(self.name)
+        if device is not None and is_our_device(self.name, device.kind, device.alias):
+            kernel.send([messages.remove_device(device.number)], tolerant=True)
+        kernel.open_tables.discard(self._table)
+        routing.remove_rules(kernel, self._table)
+        routing.settle(kernel, self._table, set(kernel.routes(self._table)), set())
+        self.name = ""
+        self._index = 0
+        self._up = False
+        self._routes = set()
+
+
+def _were(texts: Iterable[str]) -> str:
+    several = list(texts)
+    return f"{', '.join(several)} {'was' if len(several) == 1 else 'were'}"
+
+
+def _device_settings(parent: str) -> list[tuple[str, str, int]]:
+    loose = 2 if sysctls.read("ipv4", "all", "rp_filter") == 1 else 0
+    return [
+        ("ipv6", "addr_gen_mode", 1),  # no link-local address of its own
+        ("ipv6", "keep_addr_on_down", 1),
+        ("ipv6", "accept_dad", 0),
+        ("ipv6", "accept_ra", 0),
+        ("ipv6", "autoconf", 0),
+        ("ipv6", "proxy_ndp", 0),
+        ("ipv4", "arp_ignore", 8),
+        ("ipv4", "arp_announce", 2),
+        ("ipv4", "proxy_arp", 0),
+        ("ipv4", "promote_secondaries", 1),
+        ("ipv4", "rp_filter", loose),
+        # A router routes what comes in through the device as it would through the parent.
+        ("ipv4", "forwarding", sysctls.read("ipv4", parent, "forwarding") or 0),
+        ("ipv6", "forwarding", sysctls.read("ipv6", parent, "forwarding") or 0),
+    ]

@@ -1,0 +1,314 @@
+"""What the kernel has, and asking it for changes: rtnetlink(7) through pyroute2, from one thread.
+
+::
+
+    send(messages)  -- one datagram -->  carried out in order; 0.1 ms each, alone 0.2 to 0.4 ms
+    addresses()     <-- one dump for all planes, until the kernel tells of a change by another hand
+    main_routes()   <--   "
+    rules()         <--   "
+
+With hundreds of vhids on a host each one's dump would be full of what the others have. So what was dumped is
+kept. A socket of its own is subscribed to all changes; the kernel has put them there before it answers the request
+that made them, so that looking there first, without waiting, is enough to know whether what was kept still holds. Our
+own routes and addresses are recognised by their mark, our own rules by their number.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, NamedTuple
+
+from pyroute2 import IPRoute, NetlinkError
+from pyroute2.netlink.rtnl import RTM_DELRULE, RTM_NEWRULE
+
+from carptwist.planes.marks import PROTOCOL, is_our_route, is_our_rule
+from carptwist.planes.view import MAIN_TABLE, Kind, Route
+
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+# linux/if.h
+_IFF_UP = 0x1
+
+# linux/rtnetlink.h: RTMGRP_* and RTNLGRP_IPV*_RULE
+_CHANGES = 0x10 | 0x100 | 0x40 | 0x400 | 1 << 7 | 1 << 18
+_ADDRESS_MESSAGES = (20, 21)
+_ROUTE_MESSAGES = (24, 25)
+_RULE_MESSAGES = (RTM_NEWRULE, RTM_DELRULE)
+_IFA_PROTO = 11
+_RTNH_F_ONLINK = 4
+_NLMSG = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_IFADDRMSG_LENGTH = 8
+
+#: The answers to so many requests fit into any socket's buffer.
+_BATCH = 128
+_CHANGES_BUFFER = 4 << 20
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+class Link(NamedTuple):
+    """A network device. ``number`` is its index; ``parent`` is that of the device on top of which it is, 0 if there is
+    none."""
+
+    number: int
+    name: str
+    up: bool
+    mac: bytes
+    kind: str
+    alias: str
+    parent: int
+
+
+class Placed(NamedTuple):
+    """An address somewhere on this host. ``ours``: it bears our mark."""
+
+    device: int
+    address: IPv4Address | IPv6Address
+    prefix_length: int
+    ours: bool
+
+
+class Rule(NamedTuple):
+    """A rule of ours: what is sent from ``source`` asks ``table`` first."""
+
+    family: int
+    source: str
+    table: int
+
+
+class Kernel:
+    """The kernel of the network namespace in which it is made. For the use of one thread."""
+
+    def __init__(self) -> None:
+        # Strict: the kernel itself picks what was asked for, instead of our reading everything.
+        self._route = IPRoute(strict_check=True)
+        self._changes = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        self._changes.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CHANGES_BUFFER)
+        self._changes.bind((0, _CHANGES))
+        self._addresses: list[Placed] | None = None
+        self._main: dict[int, list[Route]] = {}
+        self._rules: set[Rule] | None = None
+        self._rule_news = 0
+        #: The tables of ours that are open: those of what is held.
+        self.open_tables: set[int] = set()
+
+    def close(self) -> None:
+        self._route.close()
+        self._changes.close()
+
+    def send(self, messages: Iterable[Any], *, tolerant: bool = False) -> None:
+        """Have the kernel carry out messages of :mod:`carptwist.planes.messages` in order.
+
+        :param tolerant: what the kernel refuses does not matter: it is gone already.
+        :raises NetlinkError: the kernel refused one. Those after it may have been carried out all the same.
+        """
+        waiting = list(messages)
+        for start in range(0, len(waiting), _BATCH):
+            for _ in self._route.nlm_request_batch(waiting[start : start + _BATCH], noraise=tolerant):
+                pass
+
+    # Devices
+
+    def link(self, name: str) -> Link | None:
+        """The device of a name, None if there is none."""
+        return self._link(ifname=name)
+
+    def link_at(self, index: int) -> Link | None:
+        """The device of an index."""
+        return self._link(index=index)
+
+    def links(self) -> list[Link]:
+        """All devices."""
+        return [_link(message) for message in self._route.get_links()]
+
+    def _link(self, **which: Any) -> Link | None:
+        try:
+            (message,) = self._route.link("get", **which)
+        except NetlinkError as error:
+            if error.code == errno.ENODEV:
+                return None
+            raise
+        return _link(message)
+
+    # Addresses
+
+    def addresses(self) -> list[Placed]:
+        """All addresses of this host that do not bear our mark. What somebody else has put on a device of ours is
+        among them."""
+        self._look_for_changes()
+        if self._addresses is None:
+            self._addresses = [place for place in map(_placed, self._route.get_addr()) if not place.ours]
+        return self._addresses
+
+    def addresses_on(self, device: int) -> list[Placed]:
+        """All addresses of one device."""
+        return [place for place in map(_placed, self._route.get_addr(index=device)) if place.device == device]
+
+    def our_addresses(self) -> list[Placed]:
+        """All addresses that bear our mark."""
+        return [place for place in map(_placed, self._route.get_addr()) if place.ours]
+
+    # Routes and rules
+
+    def main_routes(self, families: Iterable[int]) -> list[Route]:
+        """What others have put into the main table, as far as it is for all packets alike."""
+        self._look_for_changes()
+        for family in families:
+            if family not in self._main:
+                self._main[family] = [entry.way for entry in self._entries(family, MAIN_TABLE) if not entry.ours]
+        return [route for family in families for route in self._main[family]]
+
+    def routes(self, table: int, device: int = 0) -> list[Route]:
+        """The routes of a table, and through a device if one is given."""
+        entries = (entry.way for family in FAMILIES for entry in self._entries(family, table, device))
+        return [way for way in entries if not device or way.device == device]
+
+    def our_routes(self) -> list[tuple[int, Route]]:
+        """All routes that bear our mark, each with its table."""
+        entries = (
+            _Entry(message)
+            for family in FAMILIES
+            for message in tuple(self._route.get_routes(family=family, proto=PROTOCOL))
+        )
+        return [(entry.table, entry.way) for entry in entries if entry.ours]
+
+    def rules(self) -> set[Rule]:
+        """All rules of ours."""
+        self._look_for_changes()
+        if self._rules is None:
+            self._rules = {
+                Rule(family, rule.get_attr("FRA_SRC"), rule.get_attr("FRA_TABLE"))
+                for family in FAMILIES
+                for rule in tuple(self._route.get_rules(family=family))
+                if is_our_rule(rule.get_attr("FRA_PROTOCOL"), rule.get_attr("FRA_PRIORITY"), rule.get_attr("FRA_TABLE"))
+            }
+        return self._rules
+
+    def change_rules(self, added: Iterable[tuple[Rule, Any]], removed: Iterable[tuple[Rule, Any]]) -> None:
+        """Send messages about rules. What is kept of the rules follows, unless somebody else changed some meanwhile.
+
+        :param added: rules, each with the message that makes it.
+        :param removed: rules, each with the message that removes it.
+        """
+        more, less = dict(added), dict(removed)
+        before = self.rules()
+        self._rule_news = 0
+        try:
+            self.send(less.values(), tolerant=True)
+            self.send(more.values())
+        finally:
+            kept = (before - less.keys()) | more.keys()
+            self._look_for_changes()
+            self._rules = kept if self._rule_news == len(more) + len(less) else None
+
+    def _entries(self, family: int, table: int, device: int = 0) -> list[_Entry]:
+        wanted = {"oif": device} if device else {}
+        entries = []
+        for message in tuple(self._route.get_routes(family=family, table=table, **wanted)):
+            several = message.get_attr("RTA_MULTIPATH")
+            entries += [_Entry(message)] if several is None else [_Entry(message, hop) for hop in several]
+        return [entry for entry in entries if entry.table == table and not entry.special]
+
+    # Changes
+
+    def _look_for_changes(self) -> None:
+        while True:
+            try:
+                datagram = self._changes.recv(65536)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._forget()
+                continue
+            offset = 0
+            while offset + _NLMSG.size <= len(datagram):
+                length, kind, _, _, _ = _NLMSG.unpack_from(datagram, offset)
+                self._changed(kind, memoryview(datagram)[offset + _NLMSG.size : offset + length])
+                offset += max(_NLMSG.size, length + 3 & ~3)
+
+    def _changed(self, kind: int, body: memoryview) -> None:
+        if kind in _ROUTE_MESSAGES:
+            # struct rtmsg: family, lengths, tos, table, protocol
+            family, table, protocol = body[0], body[4], body[5]
+            if table == MAIN_TABLE and protocol != PROTOCOL:
+                self._main.pop(family, None)
+        elif kind in _ADDRESS_MESSAGES:
+            if not _is_marked(body):
+                self._addresses = None
+        elif kind in _RULE_MESSAGES:
+            self._rules = None
+            self._rule_news += 1
+
+    def _forget(self) -> None:
+        self._addresses = self._rules = None
+        self._main.clear()
+        self._rule_news = -1
+
+
+class _Entry:
+    """A route as it stands in a table."""
+
+    def __init__(self, message: Any, hop: Any = None) -> None:
+        source = message if hop is None else hop
+        kind = _KINDS.get(message["type"], Kind.OTHER)
+        via = source.get_attr("RTA_VIA")
+        output = source.get_attr("RTA_OIF") if hop is None else hop["oif"]
+        metrics = message.get_attr("RTA_METRICS")
+        self.table: int = message.get_attr("RTA_TABLE") or message["table"]
+        self.way = Route(
+            message["family"],
+            message.get_attr("RTA_DST") or "",
+            message["dst_len"],
+            message.get_attr("RTA_PRIORITY") or 0,
+            kind,
+            # IPv6 names the loopback device where no device is meant.
+            (output or 0) if kind in (Kind.UNICAST, Kind.LOCAL) else 0,
+            source.get_attr("RTA_GATEWAY") or (via["addr"] if via else ""),
+            bool(source["flags"] & _RTNH_F_ONLINK),
+            (metrics.get_attr("RTAX_MTU") if metrics else None) or 0,
+        )
+        self.ours = message["proto"] == PROTOCOL and is_our_route(self.table, self.way.metric)
+        #: Only for packets of certain sources or types of service: no table of ours has such routes.
+        self.special = bool(message["src_len"] or message["tos"])
+
+
+def _link(message: Any) -> Link:
+    mac = bytes.fromhex((message.get_attr("IFLA_ADDRESS") or "").replace(":", ""))
+    return Link(
+        message["index"],
+        message.get_attr("IFLA_IFNAME"),
+        bool(message["flags"] & _IFF_UP),
+        mac,
+        message.get(("linkinfo", "kind")) or "",
+        message.get_attr("IFLA_IFALIAS") or "",
+        message.get_attr("IFLA_LINK") or 0,
+    )
+
+
+def _placed(message: Any) -> Placed:
+    return Placed(
+        message["index"],
+        ip_address(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")),
+        message["prefixlen"],
+        message.get_attr("IFA_PROTO") == PROTOCOL,
+    )
+
+
+def _is_marked(body: memoryview) -> bool:
+    """Whether a message about an address says that the address is ours."""
+    offset = _IFADDRMSG_LENGTH
+    while offset + _ATTRIBUTE.size <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, offset)
+        if kind == _IFA_PROTO:
+            return body[offset + _ATTRIBUTE.size] == PROTOCOL
+        offset += max(_ATTRIBUTE.size, length + 3 & ~3)
+    return False
