@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TextIO
 
 from carptwist.config.schema import VirtualHostConfig
 from carptwist.configuration import load
+from carptwist.election.precedence import master_down_seconds
 from carptwist.lab.narrator import Narrator
 from carptwist.lab.scene import Scene
 
@@ -173,7 +174,7 @@ class _Demo:
         self._narrator = narrator
         b = parts["b"].vhid
         self._vhid = b.vhid
-        self._timeout = 3 * b.advbase + b.advskew / 256
+        self._timeout = master_down_seconds(b.advbase, b.advskew)
         self._patience = 20.0 + 10.0 * b.advbase
         scene.tick = narrator.tick
 

@@ -95,7 +95,7 @@ class Scene:
             ended = [daemon.host.name for daemon in running if not daemon.running]
             if ended or time.monotonic() > deadline:
                 why = f"the daemon of {ended[0]} ended before: {what}" if ended else f"not within {limit:g} s: {what}"
-                raise LabError("\n".join([why, *(daemon.tail() for daemon in self.daemons.values())]))
+                raise LabError("\n".join([why, *self._circumstances()]))
             time.sleep(0.01)
         self.tick()
 
@@ -136,6 +136,22 @@ class Scene:
         """By how many seconds what happened around a moment may have been delayed by what else this machine did: the
         daemons, the client, or both, one after the other."""
         return self._metronome.late(at - 0.2, at + 0.1) + self.prober.late(at - 0.2, at + 0.1)
+
+    def _circumstances(self) -> list[str]:
+        """What somebody who has to find out why something did not happen would like to know."""
+        now = time.time()
+        lines = [
+            f"wire: {each.host} advertised vhid {each.vhid} over IPv{each.family}, interval {each.interval:.2f} s, "
+            f"{now - each.at:.2f} s ago"
+            for each in self.watcher.advertisements[-6:]
+        ]
+        for address in self.prober.addresses:
+            last = self.prober.last_reply(address)
+            lines.append(
+                f"client: {address} " + ("has never answered" if last is None else f"answered {now - last:.2f} s ago")
+            )
+        lines += [f"client: {address} is at {mac}" for address, mac in self.client.neighbors().items()]
+        return [*lines, *(daemon.tail() for daemon in self.daemons.values())]
 
     def offences(self) -> list[str]:
         """What was seen so far that must never be: see :mod:`carptwist.lab.rules`; and what was not seen at all."""

@@ -111,7 +111,7 @@ class SceneTestCase(unittest.TestCase):
     def assert_timely(self, scene: Scene, *, gone: str, since: float, advbase: int = 1, advskew: int = 100) -> None:
         """A takeover from a host that is gone without a word took as long as the timeout of the successor, whose
         ``advbase`` and ``advskew`` are given, counted from the last advertisement, and at most 50 ms more."""
-        bound = 3 * advbase + advskew / 256
+        bound = 3 * advbase + advskew / 256 if advbase else 3 * advskew / 256
         last = [scene.watcher.last(gone, family=family) for family in (4, 6)]
         heard = min(each.at for each in last if each is not None)
         for address in map(str, scene.prober.addresses):

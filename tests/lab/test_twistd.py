@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lab.support import SceneTestCase, drop_capabilities, configuration, environment
+from tests.lab.support import SceneTestCase, configuration, drop_capabilities, environment
 
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "carp"]
 SAMPLE = Path(__file__).parents[2] / "conf" / "carp.ini"
