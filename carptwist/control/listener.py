@@ -53,6 +53,8 @@ class ControlFactory(ServerFactory):
     :param snapshot: gives the status as JSON-able values.
     """
 
+    noisy = False
+
     def __init__(self, snapshot: Callable[[], dict[str, Any]]) -> None:
         self._snapshot = snapshot
 

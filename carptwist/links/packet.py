@@ -33,7 +33,6 @@ FRAME_BUFFER = 2048
 _ETH_P_ALL = 0x0003
 _SO_ATTACH_FILTER = 26
 _SOL_PACKET = 263
-_PACKET_STATISTICS = 6
 _PACKET_IGNORE_OUTGOING = 23
 _BPF_INSTRUCTION_LENGTH = 8
 
@@ -62,7 +61,6 @@ class PacketPort:
         self.interface = interface
         self._reactor = reactor
         self._receiver = receiver
-        self._dropped = 0
         self._socket: socket.socket | None = _open(interface, program)
         receiver.connected(self)
         reactor.addReader(self)
@@ -108,13 +106,6 @@ class PacketPort:
 
     def logPrefix(self) -> str:
         return f"carp packet port on {self.interface}"
-
-    def dropped(self) -> int:
-        """Frames that the kernel had no room for, since the port was opened."""
-        if self._socket is not None:
-            statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
-            self._dropped += struct.unpack("=II", statistics)[1]  # reading resets the kernel's number
-        return self._dropped
 
 
 def _open(interface: str, program: bytes) -> socket.socket:

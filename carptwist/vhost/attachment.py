@@ -49,12 +49,14 @@ class Attachment:
         self._retry = Deadline(clock, self._look)
         self._clock = clock
         self._unwatch: Callable[[], None] | None = None
+        self._waiting = False
 
     def start(self) -> None:
         """Look at the interface now, and from now on."""
         self._unwatch = self._monitor.watch(self.interface, self._changed)
         self._look()
         if not self._link.exists:
+            self._waiting = True
             self._log.warn(
                 "carp: waiting for interface {interface}: this host has {names}",
                 interface=self.interface,
@@ -75,12 +77,12 @@ class Attachment:
     def _changed(self, link: LinkState) -> None:
         if link.index != self._link.index:
             self._close()
-        appeared = link.exists and not self._link.exists and self._unwatch is not None
         self._link = link
+        if link.exists and self._waiting:
+            self._waiting = False
+            self._log.info("carp: interface {interface} is there", interface=self.interface)
         if link.exists and self._voice is None:
             self._open(link)
-            if appeared:
-                self._log.info("carp: interface {interface} is there", interface=self.interface)
         if self._voice is not None:
             self._voice.link_changed(link)
         for vhost in tuple(self._vhosts.values()):

@@ -17,6 +17,7 @@ vhid is no longer MASTER, whatever it still wanted to say as MASTER is left unsa
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, assert_never
@@ -155,6 +156,9 @@ class VirtualHost:
         before, self._link = self._link, link
         self._voice = voice
         obstacle = _link_obstacle(link)
+        if obstacle is None and voice is None:
+            # Deaf, it would take every master for dead.
+            obstacle = f"no packet socket on {link.name}"
         if before.exists and before.index != link.index:
             # Another device under the same name, or none: what was prepared on the former one is not there.
             self.obstruct("link", obstacle or f"interface replaced {link.name}")
@@ -209,6 +213,7 @@ class VirtualHost:
         self._perform(self.machine.tick(now))
 
     def _perform(self, effects: list[Effect]) -> None:
+        self._deadline.set(self.machine.deadline)  # first: no timer is lost, whatever becomes of the effects
         for effect in effects:
             if isinstance(effect, Became):
                 self._became(effect)
@@ -225,7 +230,6 @@ class VirtualHost:
                 self._jobs.append(("speech", self._announce))
             else:
                 assert_never(effect)
-        self._deadline.set(self.machine.deadline)
         self._work()
 
     def _became(self, change: Became) -> None:
@@ -325,6 +329,8 @@ class VirtualHost:
 
     def _send_failed(self, error: OSError) -> None:
         self.send_errors += 1
+        if error.errno in (errno.ENOBUFS, errno.ENOMEM):
+            self._roster.counters.refused["nomem"] += 1
         self._errors_in_a_row += 1
         self._sends_in_a_row = 0
         if self._errors_in_a_row == SEND_ERRORS_TO_DEMOTE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from ipaddress import ip_interface
 
@@ -194,6 +195,16 @@ class LinkTests(VirtualHostCase):
         self.vhost.link_changed(UP, self.voice)
         self.assertIs(self.vhost.state, State.BACKUP)
 
+    def test_without_a_voice_it_does_not_take_part(self) -> None:
+        """Deaf, it would take every master for dead, and make a second one."""
+        self.vhost.start()
+        self.vhost.link_changed(UP, None)
+        self.clock.advance(10)
+        self.assertIs(self.vhost.state, State.INIT)
+        self.assertEqual(self.vhost.machine.reason, "no packet socket on em0")
+        self.vhost.link_changed(UP, self.voice)
+        self.assertIs(self.vhost.state, State.BACKUP)
+
     def test_loopback_is_refused(self) -> None:
         """CARP needs Ethernet."""
         self.vhost.start()
@@ -279,7 +290,7 @@ class SendErrorTests(VirtualHostCase):
     def test_three_in_a_row_demote_and_three_good_ones_take_it_back(self) -> None:
         """senderr_demotion_factor, as the kernels have it."""
         self.become_master()
-        self.voice.failing = OSError("No buffer space available")
+        self.voice.failing = OSError(errno.ENOBUFS, "No buffer space available")
         for _ in range(2):
             self.clock.advance(1.5)
         self.assertEqual(self.roster.ledger.sum, 0)
@@ -287,6 +298,7 @@ class SendErrorTests(VirtualHostCase):
         # The change of demotion is advertised at once, in vain.
         self.assertEqual(self.roster.ledger.sum, 240)
         self.assertEqual(self.vhost.send_errors, 4)
+        self.assertEqual(self.roster.counters.refused["nomem"], 4)
         self.voice.failing = None
         for _ in range(2):
             self.clock.advance(2)
