@@ -26,6 +26,10 @@ _SYSCTLS = (
 )
 
 
+# linux/if_addr.h
+_IFA_F_TENTATIVE = 0x40
+
+
 class Host:
     """A host of the lab. :meth:`Lan.connect <carptwist.lab.lan.Lan.connect>` gives it interfaces.
 
@@ -104,6 +108,11 @@ class Host:
     def addresses(self) -> set[IPv4Address | IPv6Address]:
         """All addresses of all interfaces."""
         return {ip_address(entry.get("address")) for entry in self.namespace.route.get_addr()}
+
+    def tentative(self, interface: str) -> bool:
+        """Whether an interface has an IPv6 address that cannot be used yet."""
+        entries = self.namespace.route.get_addr(index=self.index(interface))
+        return any((entry.get("flags") or entry["flags"]) & _IFA_F_TENTATIVE for entry in entries)
 
     def neighbors(self) -> dict[IPv4Address | IPv6Address, str]:
         """Its ARP and ND caches: the link addresses of the neighbours that it knows one of."""

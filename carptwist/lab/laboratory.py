@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from carptwist.lab.host import Host
@@ -63,15 +61,3 @@ class Lab:
         self.hosts.clear()
         self.lans.clear()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def wait_until(condition: Callable[[], bool], what: str, limit: float = 30.0) -> None:
-    """Wait for a condition, asking every 10 ms.
-
-    :raises LabError: if it does not hold after ``limit`` seconds; ``what`` names it.
-    """
-    deadline = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() > deadline:
-            raise LabError(f"not within {limit:g} s: {what}")
-        time.sleep(0.01)

@@ -24,6 +24,7 @@ from typing import Any
 
 from carptwist.lab.host import Host
 from carptwist.lab.namespaces import LabError, NetworkNamespace
+from carptwist.lab.waiting import wait_until
 
 # Hosts answer a membership query within this time, in 1/100 s; a fresh querier is believed after it, too.
 _RESPONSE_INTERVAL = 50
@@ -132,6 +133,8 @@ class Lan:
         port = Port(f"port{number}", host, interface, index)
         self.ports[host.name] = port
         self._await_link(port, up=True)
+        # Even without duplicate address detection an IPv6 address is tentative for a moment, and no source.
+        wait_until(lambda: not host.tentative(interface), f"the addresses of {host.name} can be used", 10.0)
         self._note(port, connected=True)
         return port
 
@@ -193,11 +196,8 @@ class Lan:
         port.history.append(Disturbance(time.time(), connected))
 
     def _await_link(self, port: Port, *, up: bool) -> None:
-        deadline = time.monotonic() + 10.0
-        while port.host.has_link(port.interface) is not up:
-            if time.monotonic() > deadline:
-                raise LabError(f"{port.interface} of {port.host.name} did not {'get' if up else 'lose'} its link")
-            time.sleep(0.002)
+        what = f"{port.interface} of {port.host.name} {'gets' if up else 'loses'} its link"
+        wait_until(lambda: port.host.has_link(port.interface) is up, what, 10.0)
 
     def close(self) -> None:
         self.namespace.close()

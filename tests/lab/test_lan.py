@@ -11,8 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from carptwist.lab import Lab, LabError
-from carptwist.lab.laboratory import wait_until
 from carptwist.lab.lan import Partition
+from carptwist.lab.waiting import wait_until
 from tests.lab.support import processes_with
 
 GROUP = "ff02::4242"
