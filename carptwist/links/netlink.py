@@ -6,8 +6,8 @@
                  (news since start)       (a table of all devices)
 
 The socket subscribes before the table is filled, so that nothing falls between; what comes in twice
-does no harm. When the kernel had to drop news (ENOBUFS) the table is filled again. Messages are parsed
-by pyroute2, 20 to 200 us each, a few datagrams per wake-up.
+does no harm. When the kernel had to drop news (ENOBUFS) the rest of them is thrown away and the table filled
+again. Messages are parsed by pyroute2, 20 to 200 us each, a few datagrams per wake-up.
 """
 
 from __future__ import annotations
@@ -162,6 +162,7 @@ class LinkMonitor:
         self._watchers: dict[str, list[Callable[[LinkState], object]]] = {}
         self._route_watchers: list[Callable[[], object]] = []
         self._sockets: list[_NewsSocket] = []
+        self._kernel: IPRoute | None = None
         self._routes_settle: Any = None
 
     def start(self) -> None:
@@ -175,6 +176,7 @@ class LinkMonitor:
                 self._reactor, _ROUTES4 | _ROUTES6 | _RULES4 | _RULES6, self._routing_news, self._routes_changed
             ),
         ]
+        self._kernel = IPRoute()
         self._fill()
 
     def stop(self) -> None:
@@ -182,6 +184,9 @@ class LinkMonitor:
         for sock in self._sockets:
             sock.close()
         self._sockets.clear()
+        kernel, self._kernel = self._kernel, None
+        if kernel is not None:
+            kernel.close()
         if self._routes_settle is not None:
             self._routes_settle.cancel()
             self._routes_settle = None
@@ -218,9 +223,9 @@ class LinkMonitor:
 
     def _fill(self) -> None:
         self._devices.clear()
-        with IPRoute() as route:
-            self._take(route.get_links())
-            self._take(route.get_addr())
+        assert self._kernel is not None, "not started"
+        self._take(self._kernel.get_links())
+        self._take(self._kernel.get_addr())
         self._tell()
 
     def _received(self, datagram: bytes) -> None:

@@ -40,6 +40,7 @@ class MacvlanDevice:
         self._up = False
         self._routes: set[Route] = set()  # what was put into the table as MASTER
         self._late: set[AddressWithPrefix] = set()  # to be added once the device is up
+        self._local: set[AddressWithPrefix] = set()  # for which there are routes that say so, as long as it is up
 
     def prepare(self, kernel: Kernel) -> None:
         """Down, with its addresses; if it is up because it is held, it stays so."""
@@ -62,31 +63,41 @@ class MacvlanDevice:
             kernel.send([messages.set_down(device.number)])
         there = kernel.addresses_on(device.number)
         self._late = set(addresses.converge(kernel, device.number, there, self._config.addresses, self._up))
+        kernel.send(routing.unlocal6(device.number, self._local - set(self._config.addresses)), tolerant=True)
+        self._local &= set(self._config.addresses)
         if not self._up:
-            kernel.send(routing.unlocal(device.number, self._config.addresses), tolerant=True)
+            kernel.send(routing.unlocal4(device.number, self._config.addresses), tolerant=True)
             closed = routing.closed(kernel, self._table, self._config.addresses)
             routing.settle(kernel, self._table, set(kernel.routes(self._table)), closed)
-            self._routes = set()
+            self._routes, self._local = set(), set()
         routing.set_rules(kernel, self._table, self._config.addresses)
 
-    def hold(self, kernel: Kernel) -> None:
-        """Up, and the routes with it. All of it is one message to the kernel."""
+    def hold(self, kernel: Kernel) -> str | None:
+        """Up, and the routes with it. Gives, in words, which routes the kernel does not want there; None if none."""
         if not self._index:
             raise PlaneError(f"there is no interface {self._config.interface}")
         shared = self._config.addresses
         routes = routing.view(kernel, self._parent, self._index, shared, self._config.vhid)
+        refused = None
         kernel.send(
             [
                 messages.set_up(self._index),
                 *(messages.put_address(self._index, address) for address in self._late),
-                *routing.opening(self._table, self._index, routes, shared, self._config.vhid),
+                *routing.local6(self._index, shared),
+                *routing.reaching(self._index, shared, self._config.vhid),
             ]
         )
+        self._up, self._late, self._local = True, set(), set(shared)
+        try:
+            kernel.send(routing.opening(self._table, routes))
+        except NetlinkError as error:
+            # Somebody's odd route is no reason not to be there for all the others.
+            kernel.send(routing.opening(self._table, routes), tolerant=True)
+            refused = f"not all routes of {self._config.interface} can be had on {self.name}: {error}"
         stale = [messages.take_route(route, self._table) for route in self._routes - routes]
         kernel.send(stale + routing.opened(kernel, self._table, shared), tolerant=True)
-        self._up = True
-        self._late = set()
         self._routes = routes
+        return refused
 
     def follow(self, kernel: Kernel) -> str | None:
         """Routes or rules have changed. Gives, in words, what of ours somebody else has removed; None if nothing."""
@@ -110,9 +121,9 @@ class MacvlanDevice:
                 raise
         # Routes through the device went with "link down"; those that throw back to the main table did not.
         left = [messages.take_route(route, self._table) for route in self._routes if not route.device]
-        kernel.send(routing.unlocal(self._index, shared) + left, tolerant=True)
+        kernel.send(routing.unlocal4(self._index, shared) + left, tolerant=True)
         self._up = False
-        self._routes = set()
+        self._routes, self._local = set(), set()
         self._late |= {address for address in shared if address.version == 6 and address.is_link_local}
 
     def withdraw(self, kernel: Kernel) -> None:
@@ -174,7 +185,7 @@ class MacvlanDevice:
         self.name = ""
         self._index = 0
         self._up = False
-        self._routes = set()
+        self._routes, self._local = set(), set()
 
 
 def _were(texts: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from pyroute2 import IPRoute, NetlinkError
 from pyroute2.netlink.rtnl import RTM_DELRULE, RTM_NEWRULE
 
+from carptwist.planes import messages
 from carptwist.planes.marks import PROTOCOL, is_our_route, is_our_rule
 from carptwist.planes.view import MAIN_TABLE, Kind, Route
 
@@ -85,8 +86,7 @@ class Kernel:
     """The kernel of the network namespace in which it is made. For the use of one thread."""
 
     def __init__(self) -> None:
-        # Strict: the kernel itself picks what was asked for, instead of our reading everything.
-        self._route = IPRoute(strict_check=True)
+        self._route = _conversation()
         self._changes = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
         )
@@ -103,16 +103,30 @@ class Kernel:
         self._route.close()
         self._changes.close()
 
-    def send(self, messages: Iterable[Any], *, tolerant: bool = False) -> None:
-        """Have the kernel carry out messages of :mod:`carptwist.planes.messages` in order.
+    def send(self, requests: Iterable[Any], *, tolerant: bool = False) -> None:
+        """Have the kernel carry out requests, messages of :mod:`carptwist.planes.messages`, in order.
 
         :param tolerant: what the kernel refuses does not matter: it is gone already.
         :raises NetlinkError: the kernel refused one. Those after it may have been carried out all the same.
         """
-        waiting = list(messages)
-        for start in range(0, len(waiting), _BATCH):
-            for _ in self._route.nlm_request_batch(waiting[start : start + _BATCH], noraise=tolerant):
-                pass
+        waiting = list(requests)
+        try:
+            for start in range(0, len(waiting), _BATCH):
+                for _ in self._route.nlm_request_batch(waiting[start : start + _BATCH], noraise=tolerant):
+                    pass
+        except NetlinkError:
+            # Nobody reads the answers to the rest any more.
+            self._route.close()
+            self._route = _conversation()
+            raise
+
+    def _dump(self, request: Any) -> list[Any]:
+        try:
+            return list(self._route.nlm_request_batch([request]))
+        except NetlinkError as error:
+            if error.code == errno.ENOENT:  # a table that nothing was ever put into
+                return []
+            raise
 
     # Devices
 
@@ -144,16 +158,22 @@ class Kernel:
         among them."""
         self._look_for_changes()
         if self._addresses is None:
-            self._addresses = [place for place in map(_placed, self._route.get_addr()) if not place.ours]
+            self._addresses = [place for place in self._placed() if not place.ours]
         return self._addresses
 
     def addresses_on(self, device: int) -> list[Placed]:
         """All addresses of one device."""
-        return [place for place in map(_placed, self._route.get_addr(index=device)) if place.device == device]
+        return self._placed(device)
 
     def our_addresses(self) -> list[Placed]:
         """All addresses that bear our mark."""
-        return [place for place in map(_placed, self._route.get_addr()) if place.ours]
+        return [place for place in self._placed() if place.ours]
+
+    def _placed(self, device: int = 0) -> list[Placed]:
+        found = (
+            _placed(message) for family in FAMILIES for message in self._dump(messages.dump_addresses(family, device))
+        )
+        return [place for place in found if device in (0, place.device)]
 
     # Routes and rules
 
@@ -175,7 +195,7 @@ class Kernel:
         entries = (
             _Entry(message)
             for family in FAMILIES
-            for message in tuple(self._route.get_routes(family=family, proto=PROTOCOL))
+            for message in self._dump(messages.dump_routes(family, protocol=PROTOCOL))
         )
         return [(entry.table, entry.way) for entry in entries if entry.ours]
 
@@ -186,7 +206,7 @@ class Kernel:
             self._rules = {
                 Rule(family, rule.get_attr("FRA_SRC"), rule.get_attr("FRA_TABLE"))
                 for family in FAMILIES
-                for rule in tuple(self._route.get_rules(family=family))
+                for rule in self._dump(messages.dump_rules(family))
                 if is_our_rule(rule.get_attr("FRA_PROTOCOL"), rule.get_attr("FRA_PRIORITY"), rule.get_attr("FRA_TABLE"))
             }
         return self._rules
@@ -209,9 +229,8 @@ class Kernel:
             self._rules = kept if self._rule_news == len(more) + len(less) else None
 
     def _entries(self, family: int, table: int, device: int = 0) -> list[_Entry]:
-        wanted = {"oif": device} if device else {}
         entries = []
-        for message in tuple(self._route.get_routes(family=family, table=table, **wanted)):
+        for message in self._dump(messages.dump_routes(family, table=table, device=device)):
             several = message.get_attr("RTA_MULTIPATH")
             entries += [_Entry(message)] if several is None else [_Entry(message, hop) for hop in several]
         return [entry for entry in entries if entry.table == table and not entry.special]
@@ -279,6 +298,11 @@ class _Entry:
         self.ours = message["proto"] == PROTOCOL and is_our_route(self.table, self.way.metric)
         #: Only for packets of certain sources or types of service: no table of ours has such routes.
         self.special = bool(message["src_len"] or message["tos"])
+
+
+def _conversation() -> IPRoute:
+    # Strict: the kernel itself picks what a dump is to have, instead of our reading everything.
+    return IPRoute(strict_check=True)
 
 
 def _link(message: Any) -> Link:

@@ -8,9 +8,10 @@
                                        <--------
     em0      its own MAC and addresses  release()  em0      unchanged
 
-All that can be done beforehand is done while BACKUP: taking over is one message to the kernel, with "link up" and
-the routes in it. The kernel's ARP is mute on the device and on the parent as far as the shared addresses go: the
-responder answers. Its neighbour discovery on the device answers too, with the same MAC.
+All that can be done beforehand is done while BACKUP: taking over is three messages to the kernel, the first of them
+with "link up" in it, whatever the number of addresses and routes. The kernel's ARP is mute on the device and on the
+parent as far as the shared addresses go: the responder answers. Its neighbour discovery on the device answers too,
+with the same MAC.
 
 A step is one order to the kernel's thread, so that no step is ever half done when the next one begins.
 """
@@ -22,6 +23,7 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -45,6 +47,8 @@ class MacvlanPlane:
     """
 
     answers = True
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -74,7 +78,7 @@ class MacvlanPlane:
 
     def hold(self) -> Deferred[None]:
         self._holding = True
-        return self._ordered(self._device.hold)
+        return self._ordered(self._device.hold).addCallback(self._held)
 
     def release(self) -> Deferred[None]:
         self._holding = False
@@ -87,6 +91,10 @@ class MacvlanPlane:
             self._unwatch_routes()
             self._unwatch_routes = None
         return self._ordered(self._device.withdraw)
+
+    def _held(self, refused: str | None) -> None:
+        if refused is not None:
+            self._log.warn("carp: {name}: {refused}", name=self._config.name, refused=refused)
 
     # Somebody else's doing
 

@@ -9,12 +9,15 @@ import socket
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST
+from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST
 from pyroute2.netlink.rtnl import (
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_DELROUTE,
     RTM_DELRULE,
+    RTM_GETADDR,
+    RTM_GETROUTE,
+    RTM_GETRULE,
     RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWROUTE,
@@ -136,7 +139,38 @@ def put_route(route: Route, table: int) -> Any:
 def take_route(route: Route, table: int) -> Any:
     """Take a route out of a table."""
     message = _route(_request(rtmsg(), RTM_DELROUTE), route, table)
-    message["scope"] = _SCOPE_NOWHERE  # whatever its scope is
+    message["scope"] = _SCOPE_NOWHERE  # whatever it is
+    if route.kind is Kind.LOCAL:
+        message["proto"] = 0  # the kernel's, or ours
+    return message
+
+
+def dump_addresses(family: int, device: int = 0) -> Any:
+    """All addresses of a family, or those of one device."""
+    message = _dump(ifaddrmsg(), RTM_GETADDR, family)
+    message["index"] = device
+    return message
+
+
+def dump_routes(family: int, *, table: int = 0, device: int = 0, protocol: int = 0) -> Any:
+    """The routes of a family, or those of one table, device or protocol."""
+    message = _dump(rtmsg(), RTM_GETROUTE, family)
+    message["proto"] = protocol
+    message["attrs"] = [["RTA_TABLE", table]] if table else []
+    if device:
+        message["attrs"].append(["RTA_OIF", device])
+    return message
+
+
+def dump_rules(family: int) -> Any:
+    """All rules of a family."""
+    return _dump(fibmsg(), RTM_GETRULE, family)
+
+
+def _dump(message: Any, kind: int, family: int) -> Any:
+    message["header"]["type"] = kind
+    message["header"]["flags"] = NLM_F_REQUEST | NLM_F_DUMP
+    message["family"] = family
     return message
 
 
@@ -162,8 +196,7 @@ def _rule(message: Any, family: int, source: str, table: int, priority: int) -> 
 def _route(message: Any, route: Route, table: int) -> Any:
     message["family"], message["type"], message["dst_len"] = route.family, route.kind.value, route.length
     message["table"] = table if table <= LOCAL_TABLE else _TABLE_COMPAT
-    # What is local is the kernel's; 0 stands for anybody's when a route is taken away.
-    message["proto"] = 0 if route.kind is Kind.LOCAL else PROTOCOL
+    message["proto"] = PROTOCOL
     attributes: list[list[Any]] = [["RTA_TABLE", table]]
     if route.length:
         attributes.append(["RTA_DST", route.destination])

@@ -54,8 +54,6 @@ class Orders:
         try:
             return order(self._kernel)
         except NetlinkError as error:
-            # Answers to the rest of a batch may be on their way still: they are nobody's.
-            self._close()
             remedy = ": it needs CAP_NET_ADMIN" if error.code == errno.EPERM else ""
             raise PlaneError(f"the kernel refused what {whose} needs: {error}{remedy}") from error
 

@@ -15,7 +15,6 @@ parent just before and after a takeover.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,10 +33,9 @@ def view(kernel: Kernel, parent: int, device: int, addresses: Addresses, vhid: i
     return through(kernel.main_routes(families(shared)), parent, device, shared, ROUTE_METRIC + vhid)
 
 
-def opening(table: int, device: int, routes: set[Route], addresses: Addresses, vhid: int) -> list[Any]:
-    """The messages that open a table, to be sent after "link up"."""
-    shared = list(addresses)
-    return [*_put(routes, table), *reaching(device, shared, vhid)]
+def opening(table: int, routes: set[Route]) -> list[Any]:
+    """The messages that fill a table, to be sent after "link up"."""
+    return _put(routes, table)
 
 
 def opened(kernel: Kernel, table: int, addresses: Addresses) -> list[Any]:
@@ -80,14 +78,21 @@ def unreaching(device: int, addresses: Addresses, vhid: int) -> list[Any]:
     return [messages.take_route(route, MAIN_TABLE) for route in prefixes(addresses, device, ROUTE_METRIC + vhid)]
 
 
-def unlocal(device: int, addresses: Addresses) -> list[Any]:
+def local6(device: int, addresses: Addresses) -> list[Any]:
+    """The messages that make IPv6 addresses of a device local to this host, to be sent after "link up". The kernel does
+    so too, but at its leisure, when the answers to our messages are long there. These go with "link down", too."""
+    return [messages.put_route(_local(device, address), LOCAL_TABLE) for address in addresses if address.version == 6]
+
+
+def unlocal6(device: int, addresses: Addresses) -> list[Any]:
+    """The messages that undo :func:`local6` while the device is up."""
+    return [messages.take_route(_local(device, address), LOCAL_TABLE) for address in addresses if address.version == 6]
+
+
+def unlocal4(device: int, addresses: Addresses) -> list[Any]:
     """The messages that make the IPv4 addresses of a device that is down foreign to this host: the kernel keeps them
     local to it, so that a BACKUP would talk to itself instead of to the MASTER. "Link up" makes them local again."""
-    return [
-        messages.take_route(Route(socket.AF_INET, str(address.ip), 32, 0, Kind.LOCAL, device), LOCAL_TABLE)
-        for address in addresses
-        if address.version == 4
-    ]
+    return [messages.take_route(_local(device, address), LOCAL_TABLE) for address in addresses if address.version == 4]
 
 
 def missing_rules(kernel: Kernel, table: int, addresses: Addresses) -> set[str]:
@@ -118,6 +123,13 @@ def remove_rules(kernel: Kernel, table: int | None = None) -> int:
 def remove_routes(kernel: Kernel) -> None:
     """Our routes, in the main table and in our own ones."""
     kernel.send([messages.take_route(route, table) for table, route in kernel.our_routes()], tolerant=True)
+
+
+def _local(device: int, address: AddressWithPrefix) -> Route:
+    (family,) = families([address])
+    # IPv6 takes 0 for a metric of its own choice; the kernel's own route comes before any that we may make.
+    metric = ROUTE_METRIC if address.version == 6 else 0
+    return Route(family, str(address.ip), address.ip.max_prefixlen, metric, Kind.LOCAL, device)
 
 
 def _put(routes: set[Route], table: int) -> list[Any]:
