@@ -72,7 +72,12 @@ class LinuxSystem:
             )
         if config.plane is PlaneKind.INTERFACE:
             return InterfacePlane(
-                config, orders=self._orders, monitor=self.monitor, clock=self._reactor, damaged=damaged
+                config,
+                orders=self._orders,
+                monitor=self.monitor,
+                settings=self._settings,
+                clock=self._reactor,
+                damaged=damaged,
             )
         if config.plane is PlaneKind.NONE:
             return NoPlane(virtual_mac(config.vhid))

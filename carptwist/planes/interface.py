@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from carptwist.config.schema import VirtualHostConfig
 from carptwist.interfaces import ILinkMonitor, IPlane
-from carptwist.planes import PlaneError, addresses, messages, routing
+from carptwist.planes import PlaneError, addresses, messages, routing, sysctls
 from carptwist.planes.inspection import Inspection
 from carptwist.planes.kernel import Kernel
 from carptwist.planes.orders import Orders
@@ -41,12 +41,14 @@ class InterfacePlane:
         *,
         orders: Orders,
         monitor: ILinkMonitor,
+        settings: sysctls.Sysctls,
         clock: IReactorTime,
         damaged: Callable[[str], object],
     ) -> None:
         self._config = config
         self._orders = orders
         self._monitor = monitor
+        self._settings = settings
         self._index = 0
         self._held: dict[IPv4Address | IPv6Address, int] = {}  # our addresses, with their prefix lengths
         self._inspection = Inspection(clock, monitor, lambda: self._ordered(self._examine), damaged)
@@ -70,7 +72,7 @@ class InterfacePlane:
 
     def withdraw(self) -> Deferred[None]:
         self._inspection.stop()
-        return self._ordered(self._release)
+        return self._ordered(self._withdraw)
 
     # Orders, on the kernel's thread
 
@@ -81,6 +83,7 @@ class InterfacePlane:
         if interface.number != self._index:
             self._held.clear()  # they went with the former interface of that name
         addresses.refuse_foreign(kernel, self._config.addresses, mine=0, excepted=self._held)
+        self._settings.acquire(interface.name, self._config.name, sysctls.for_addresses())
         self._index = interface.number
         wanted = {address.ip for address in self._config.addresses}
         self._take_off(kernel, [address for address in self._held if address not in wanted])
@@ -102,6 +105,10 @@ class InterfacePlane:
             return
         kernel.send(routing.unreaching(self._index, self._config.addresses, self._config.vhid), tolerant=True)
         self._take_off(kernel, list(self._held))
+
+    def _withdraw(self, kernel: Kernel) -> None:
+        self._release(kernel)
+        self._settings.release(self._config.interface, self._config.name)
 
     def _take_off(self, kernel: Kernel, leaving: list[IPv4Address | IPv6Address]) -> None:
         for address in reversed(leaving):

@@ -2,9 +2,9 @@
 
 ::
 
-    acquire(em0)   first vhid on em0: write the journal, then the settings
-    release(em0)   last vhid on em0: the settings as they were, then the journal without em0
-    recover()      at start: what the journal says that a dead predecessor had not put back
+    acquire(em0, 1@em0, ...)  write the journal, then the settings
+    release(em0, 1@em0)       the last user of em0: the settings as they were, then the journal without em0
+    recover()                 at start: what the journal says that a dead predecessor had not put back
 
 The journal names this boot and, by its file name, this network namespace: what another one wrote is not ours to put
 back. It is replaced atomically, and always before a setting is changed.
@@ -64,32 +64,38 @@ class Sysctls:
         self._users: dict[str, set[str]] = {}
         self._changes: dict[str, dict[str, _Change]] = {}  # interface -> setting -> what was done to it
 
-    def acquire(self, interface: str, user: str) -> None:
-        """Make an interface fit for being a macvlan's parent, for as long as it has users. Repeated, it mends what
+    def acquire(self, interface: str, user: str, wanted: Mapping[str, int]) -> None:
+        """Give settings of an interface the wanted values, for as long as it has users. Repeated, it mends what
         somebody else has changed since.
 
         :raises PlaneError: a setting or the journal cannot be written.
         """
         self._users.setdefault(interface, set()).add(user)
         changes = self._changes.setdefault(interface, {})
-        for name, value in _wanted(interface).items():
+        for name, value in wanted.items():
             now = read("ipv4", interface, name)
             if now is None or now == value:
                 continue
             if name not in changes:
                 changes[name] = _Change(now, value)
-                self._save()
+                try:
+                    self._save()
+                except PlaneError:
+                    del changes[name]
+                    raise
             write("ipv4", interface, name, value)
 
     def release(self, interface: str, user: str) -> None:
         """The user is done; with the last one the settings are put back."""
         users = self._users.get(interface, set())
         users.discard(user)
-        if users or interface not in self._users:
+        if users:
             return
-        del self._users[interface]
-        _put_back(interface, self._changes.pop(interface, {}))
-        self._save()
+        self._users.pop(interface, None)
+        changes = self._changes.pop(interface, None)
+        if changes:
+            _put_back(interface, changes)
+            self._save()
 
     def recover(self) -> list[str]:
         """Put back what a predecessor that died had changed here; gives the interfaces. Journals of former boots go."""
@@ -98,10 +104,8 @@ class Sysctls:
             _put_back(interface, changes)
         boot = _boot()
         for path in self._state_dir.glob("sysctls-*.json"):
-            if path != self._journal and not _of_boot(path, boot):
+            if path == self._journal or not _of_boot(path, boot):
                 path.unlink(missing_ok=True)
-        if journal:
-            self._save()
         return sorted(journal)
 
     # The journal
@@ -176,7 +180,7 @@ def _namespace() -> str:
     return f"{os.stat('/proc/thread-self/ns/net').st_ino}-{cookie}"
 
 
-def _wanted(interface: str) -> dict[str, int]:
+def for_macvlans(interface: str) -> dict[str, int]:
     """What a macvlan's parent must be set to. The kernel goes by the larger one of this value and that for all."""
     wanted = {
         # Not to answer for addresses of the macvlan with the parent's own MAC.
@@ -187,3 +191,9 @@ def _wanted(interface: str) -> dict[str, int]:
     if max(read("ipv4", interface, "rp_filter") or 0, read("ipv4", "all", "rp_filter") or 0) == 1:
         wanted["rp_filter"] = _LOOSE
     return wanted
+
+
+def for_addresses() -> dict[str, int]:
+    """What an interface must be set to that has our addresses beside others'."""
+    # Or with one of ours all go that came to the same prefix after it, whoever put them there.
+    return {"promote_secondaries": 1}

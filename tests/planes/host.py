@@ -87,6 +87,7 @@ class HostTestCase(TestCase):
             wanted or config(kind=PlaneKind.INTERFACE),
             orders=self.orders,
             monitor=self.monitor,
+            settings=self.settings,
             clock=reactor,  # type: ignore[arg-type]
             damaged=self.damages.append,
         )
