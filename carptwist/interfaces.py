@@ -17,6 +17,7 @@ from zope.interface import Attribute, Interface
 
 from carptwist.config.schema import VirtualHostConfig
 from carptwist.election.counter import Counter
+from carptwist.election.effects import Advertise
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class IPlane(Interface):
 class IVoice(Interface):
     """Speaks on one interface for the vhids that run there."""
 
-    def advertise(vhost: IVirtualHost, family: int, advbase: int, advskew: int) -> None:
+    def advertise(vhost: IVirtualHost, family: int, what: Advertise) -> None:
         """Send one advertisement of one family (4 or 6), signed, with the vhid's next counter.
 
         :raises OSError: it did not leave this host.

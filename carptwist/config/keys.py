@@ -105,6 +105,7 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 _number("advbase", _fast),
                 _number("advskew", _tied),
                 Key("plane", values.plane),
+                Key("dialect", values.dialect),
             ),
             make=VirtualHostConfig,
             part="vhids",

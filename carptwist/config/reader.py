@@ -31,7 +31,15 @@ from carptwist.config.discretion import (
 from carptwist.config.keys import SECTIONS, Key, SectionKind
 from carptwist.config.problems import ConfigurationError, Problem
 from carptwist.config.rules import VirtualHostLines, conflicts
-from carptwist.config.schema import RANGES, Configuration, Phrase, VirtualHostConfig, interface_name_fault
+from carptwist.config.schema import (
+    RANGES,
+    Configuration,
+    Dialect,
+    Phrase,
+    VirtualHostConfig,
+    dialect_fault,
+    interface_name_fault,
+)
 from carptwist.config.values import phrase
 
 __all__ = ["ConfigurationError", "Problem", "Reading", "Secret", "read"]
@@ -223,12 +231,12 @@ class _Reader:
         self._vhid_lines.append(
             VirtualHostLines(section.line, found.label, vhid, interface, tuple(found.values.get("address", ())))
         )
-        if vhid is not None and interface is not None:
-            self._vhids.append(
-                VirtualHostConfig(
-                    vhid, interface, found.all("address"), phrases, **found.one("advbase", "advskew", "plane")
-                )
-            )
+        settings = found.one("advbase", "advskew", "plane", "dialect")
+        fault = dialect_fault(settings.get("dialect", Dialect.FREEBSD), found.all("address"))
+        if fault is not None:
+            self._error(found.seen["dialect"], f"{found.label} dialect: {fault}")
+        elif vhid is not None and interface is not None:
+            self._vhids.append(VirtualHostConfig(vhid, interface, found.all("address"), phrases, **settings))
 
     def _who(self, section: ini.Section, label: str) -> tuple[int | None, str | None]:
         """The number and the interface in the brackets, None for what cannot be understood."""

@@ -44,6 +44,14 @@ class PlaneKind(Enum):
     NONE = "none"
 
 
+class Dialect(Enum):
+    """Whose CARP the other nodes of a vhid speak."""
+
+    FREEBSD = "freebsd"
+    OPENBSD = "openbsd"
+    UCARP = "ucarp"
+
+
 @dataclass(frozen=True)
 class Phrase:
     """A pass phrase, at most 20 octets. It never shows itself, whoever prints it."""
@@ -99,6 +107,13 @@ class Knobs:
         )
 
 
+def dialect_fault(dialect: Dialect, addresses: tuple[AddressWithPrefix, ...]) -> str | None:
+    """Why these addresses cannot be shared in a dialect, or None."""
+    if dialect is Dialect.UCARP and [address.version for address in addresses] != [4]:
+        return "ucarp shares exactly one IPv4 address in each virtual host"
+    return None
+
+
 @dataclass(frozen=True)
 class VirtualHostConfig:
     """One ``[vhid N@IF]`` section.
@@ -114,12 +129,16 @@ class VirtualHostConfig:
     advbase: int = 1
     advskew: int = 0
     plane: PlaneKind = PlaneKind.MACVLAN
+    dialect: Dialect = Dialect.FREEBSD
 
     def __post_init__(self) -> None:
         _within(vhid=self.vhid, advbase=self.advbase, advskew=self.advskew)
         fault = interface_name_fault(self.interface)
         if fault is not None:
             raise ValueError(f"interface = {self.interface}: {fault}")
+        fault = dialect_fault(self.dialect, self.addresses)
+        if fault is not None:
+            raise ValueError(f"dialect = {self.dialect.value}: {fault}")
 
     @property
     def name(self) -> str:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import Enum
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import TypeVar
 
-from carptwist.config.schema import LONGEST_PHRASE, RANGES, AddressWithPrefix, Phrase, PlaneKind
+from carptwist.config.schema import LONGEST_PHRASE, RANGES, AddressWithPrefix, Dialect, Phrase, PlaneKind
 
 #: Octets of a UNIX socket's path: sun_path without the closing zero.
 LONGEST_SOCKET_PATH = 107
+
+E = TypeVar("E", bound=Enum)
 
 _SWITCH = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
 _NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -44,12 +48,21 @@ def number(name: str) -> Callable[[str], int]:
     return parse
 
 
-def plane(text: str) -> PlaneKind:
-    try:
-        return PlaneKind(text)
-    except ValueError:
-        *others, last = (kind.value for kind in PlaneKind)
-        raise ValueError(f"must be {', '.join(others)} or {last}") from None
+def one_of(names: type[E]) -> Callable[[str], E]:
+    """What reads one of the names of an enumeration."""
+
+    def parse(text: str) -> E:
+        try:
+            return names(text)
+        except ValueError:
+            *others, last = (member.value for member in names)
+            raise ValueError(f"must be {', '.join(others)} or {last}") from None
+
+    return parse
+
+
+plane = one_of(PlaneKind)
+dialect = one_of(Dialect)
 
 
 def path(text: str) -> str:

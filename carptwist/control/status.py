@@ -77,7 +77,7 @@ class StatusReport:
             "advskew": config.advskew,
             "effective_advskew": machine.effective_advskew,
             "preempt": machine.preempt,
-            "dialect": "freebsd",
+            "dialect": config.dialect.value,
             "plane": config.plane.value,
             "group": None,
             "addresses": [str(address) for address in config.addresses],

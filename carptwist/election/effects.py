@@ -28,10 +28,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Advertise:
-    """One advertisement of every family, with these values. advskew is the effective one; 255/255 bows out."""
+    """One advertisement of every family, with these values. advskew is the effective one; 255/255 bows out.
+
+    ``demote`` is the count of the OpenBSD dialect, 0 in the others.
+    """
 
     advbase: int
     advskew: int
+    demote: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
 from carptwist.election.precedence import (
     BOW_OUT,
+    MAX_DEMOTE,
     effective_advskew,
     interval,
     interval_seconds,
@@ -40,11 +41,16 @@ REANNOUNCE_SECONDS = 1.0
 
 
 class Settings(NamedTuple):
-    """What the operator decided for a vhid. ``families``: 4, 6 or both; each has a timeout of its own."""
+    """What the operator decided for a vhid.
+
+    ``families``: 4, 6 or both; each has a timeout of its own. ``counts_demotion``: demotion travels as a
+    count of its own and is compared before the intervals, as in OpenBSD, instead of being added to advskew.
+    """
 
     advbase: int
     advskew: int
     families: tuple[int, ...]
+    counts_demotion: bool = False
 
 
 class Machine:
@@ -66,7 +72,14 @@ class Machine:
 
     @property
     def effective_advskew(self) -> int:
+        if self.settings.counts_demotion:
+            return self.settings.advskew
         return effective_advskew(self.settings.advskew, self._demotion)
+
+    @property
+    def demote(self) -> int:
+        """The demote count that this node advertises: an octet."""
+        return max(0, min(MAX_DEMOTE, self._demotion)) if self.settings.counts_demotion else 0
 
     @property
     def own_interval(self) -> int:
@@ -112,33 +125,17 @@ class Machine:
         effects = self._become(now, State.INIT, reason)
         if was_master and link_carries:
             # The others need not wait for their timeout: we say that we go.
-            effects.append(Advertise(BOW_OUT, BOW_OUT))
+            effects.append(Advertise(BOW_OUT, BOW_OUT, self.demote))
         return effects
 
-    def heard(self, now: float, family: int, advbase: int, advskew: int) -> list[Effect]:
-        """A valid advertisement of another node for this vhid."""
-        theirs = interval(advbase, advskew)
+    def heard(self, now: float, family: int, advbase: int, advskew: int, demote: int = 0) -> list[Effect]:
+        """A valid advertisement of another node for this vhid. ``demote`` counts in the OpenBSD dialect alone."""
+        if not self.settings.counts_demotion:
+            demote = 0
         if self.state is State.BACKUP:
-            if self.preempt and self.own_interval < theirs:
-                # We would advertise more often than this master: we are the better one.
-                return self._take_over(now, "preempting a slower master")
-            if self._would_time_out(advbase, advskew):
-                # It promises less than our patience: waiting would end in the same way, only later.
-                # This is how a bow-out takes effect at once.
-                return self._take_over(now, "master will time out")
-            if family in self.settings.families:
-                # Only then: nothing would ever stop the timer of a family that we have no address of.
-                self._await_master(now, (family,))
-            return []
+            return self._heard_as_backup(now, family, advbase, advskew, demote)
         if self.state is State.MASTER:
-            if theirs <= self.own_interval:
-                # Equal ones yield both, so that neither insists; the addresses' order of timeouts decides.
-                effects = self._become(now, State.BACKUP, "more frequent advertisement received")
-                self._await_master(now, self.settings.families)
-                return effects
-            if not is_bow_out(advbase, advskew) and now - self._announced_at >= REANNOUNCE_SECONDS:
-                # Somebody else has just claimed our addresses, and switches have learned it. No kernel does this.
-                return [self._announce(now)]
+            return self._heard_as_master(now, advbase, advskew, demote)
         return []
 
     def tick(self, now: float) -> list[Effect]:
@@ -165,7 +162,7 @@ class Machine:
             return self._take_over(now, reason)
         if self.state is State.MASTER and state is State.BACKUP:
             effects = self._become(now, State.BACKUP, reason)
-            effects.append(Advertise(BOW_OUT, BOW_OUT))
+            effects.append(Advertise(BOW_OUT, BOW_OUT, self.demote))
             self._await_master(now, self.settings.families)
             return effects
         return []
@@ -182,6 +179,34 @@ class Machine:
         return [self._advertise()]
 
     # What the inputs share
+
+    def _heard_as_backup(self, now: float, family: int, advbase: int, advskew: int, demote: int) -> list[Effect]:
+        if self.preempt and self.own_interval < interval(advbase, advskew) and demote >= self.demote:
+            # We would advertise more often than this master: we are the better one.
+            return self._take_over(now, "preempting a slower master")
+        if demote > self.demote:
+            # Whatever preempt says: a master that is demoted asks to be relieved.
+            return self._take_over(now, "master is demoted more")
+        if self._would_time_out(advbase, advskew):
+            # It promises less than our patience: waiting would end in the same way, only later.
+            # This is how a bow-out takes effect at once.
+            return self._take_over(now, "master will time out")
+        if family in self.settings.families:
+            # Only then: nothing would ever stop the timer of a family that we have no address of.
+            self._await_master(now, (family,))
+        return []
+
+    def _heard_as_master(self, now: float, advbase: int, advskew: int, demote: int) -> list[Effect]:
+        if demote < self.demote or (demote == self.demote and interval(advbase, advskew) <= self.own_interval):
+            # Equal ones yield both, so that neither insists; the order of their timeouts decides.
+            reason = "less demoted master heard" if demote < self.demote else "more frequent advertisement received"
+            effects = self._become(now, State.BACKUP, reason)
+            self._await_master(now, self.settings.families)
+            return effects
+        if not is_bow_out(advbase, advskew) and now - self._announced_at >= REANNOUNCE_SECONDS:
+            # Somebody else has just claimed our addresses, and switches have learned it. No kernel does this.
+            return [self._announce(now)]
+        return []
 
     def _would_time_out(self, advbase: int, advskew: int) -> bool:
         if self.settings.advbase == 0:
@@ -201,7 +226,7 @@ class Machine:
         return effects
 
     def _advertise(self) -> Effect:
-        return Advertise(self.settings.advbase, self.effective_advskew)
+        return Advertise(self.settings.advbase, self.effective_advskew, self.demote)
 
     def _announce(self, now: float) -> Effect:
         self._announced_at = now

@@ -19,6 +19,8 @@ from __future__ import annotations
 UNITS_PER_SECOND = 256
 #: CARP_MAXSKEW of the kernels: an effective advskew never exceeds it.
 MAX_SKEW = 240
+#: The demote count of the OpenBSD dialect is an octet.
+MAX_DEMOTE = 255
 #: advbase and advskew of the last advertisement of a MASTER that stops in good order.
 BOW_OUT = 255
 

@@ -19,7 +19,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from carptwist.config.schema import VirtualHostConfig
+from carptwist.config.schema import Dialect, VirtualHostConfig
+from carptwist.election.effects import Advertise
 from carptwist.interfaces import Hearing, IFramePort, IFrameReceiver, IVirtualHost, LinkState
 from carptwist.protocols.moderation import Moderation
 from carptwist.vhost.roster import Roster
@@ -115,7 +116,7 @@ class AdvertisementProtocol:
         self._source6 = own6[0].packed if own6 else ANY6
         self._own = (*own4, *own6)
 
-    def send(self, vhost: IVirtualHost, family: int, advbase: int, advskew: int) -> None:
+    def send(self, vhost: IVirtualHost, family: int, what: Advertise) -> None:
         """Sign and send one advertisement.
 
         :raises OSError: it did not leave this host.
@@ -126,9 +127,14 @@ class AdvertisementProtocol:
         counter = vhost.counter.next()
         digest = self._authenticators_of(vhost)[0].sign(counter)
         advertisement = carp.Advertisement(
-            vhid=vhid, advskew=advskew, advbase=advbase, demote=0, counter=counter, digest=digest
+            vhid=vhid,
+            advskew=what.advskew,
+            advbase=what.advbase,
+            demote=what.demote,
+            counter=counter,
+            digest=digest,
         )
-        source_mac = carp.virtual_mac(vhid)
+        source_mac = carp.ucarp_mac(vhid) if vhost.config.dialect is Dialect.UCARP else carp.virtual_mac(vhid)
         dscp = self._roster.knobs.dscp
         if family == 4:
             self._port.send(frame4(advertisement, source_mac=source_mac, source=self._source4, dscp=dscp))
@@ -144,7 +150,13 @@ class AdvertisementProtocol:
             return known[1]
         addresses = [address.ip for address in config.addresses]
         phrases = [phrase.octets for phrase in config.phrases] or [b""]
-        made = tuple(Authenticator(phrase, config.vhid, addresses) for phrase in phrases)
+        # OpenBSD leaves link-local addresses out when it signs, and believes both.
+        link_local = (False, True) if config.dialect is Dialect.OPENBSD else (True,)
+        made = tuple(
+            Authenticator(phrase, config.vhid, addresses, link_local=included)
+            for included in link_local
+            for phrase in phrases
+        )
         self._authenticators[config.vhid] = (config, made)
         return made
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
+from carptwist.election.effects import Advertise
 from carptwist.interfaces import IFramePort, IVirtualHost, IVoice, LinkState
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
@@ -35,8 +36,8 @@ class Voice:
         self._ports = ports
         self._hush = hush
 
-    def advertise(self, vhost: IVirtualHost, family: int, advbase: int, advskew: int) -> None:
-        self._advertisements.send(vhost, family, advbase, advskew)
+    def advertise(self, vhost: IVirtualHost, family: int, what: Advertise) -> None:
+        self._advertisements.send(vhost, family, what)
 
     def announce(self, vhost: IVirtualHost) -> None:
         self._arp.announce(vhost)

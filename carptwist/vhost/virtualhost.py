@@ -28,7 +28,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from carptwist.config.schema import VirtualHostConfig
+from carptwist.config.schema import Dialect, VirtualHostConfig
 from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
 from carptwist.election.machine import Machine, Settings
@@ -88,7 +88,7 @@ class VirtualHost:
         families = tuple(sorted({address.version for address in config.addresses}))
         self.machine = Machine(
             clock.seconds(),
-            Settings(config.advbase, config.advskew, families),
+            Settings(config.advbase, config.advskew, families, config.dialect is Dialect.OPENBSD),
             preempt=roster.knobs.preempt,
             demotion=roster.ledger.sum,
         )
@@ -180,7 +180,7 @@ class VirtualHost:
         machine = self.machine
         if machine.state is State.INIT:
             return
-        effects = machine.heard(now, hearing.family, hearing.advbase, hearing.advskew)
+        effects = machine.heard(now, hearing.family, hearing.advbase, hearing.advskew, hearing.demote)
         if effects:
             self._perform(effects)
         else:
@@ -313,7 +313,7 @@ class VirtualHost:
             try:
                 if self._voice is None:
                     raise OSError(f"nothing can be sent on {self.config.interface}")
-                self._voice.advertise(self, family, effect.advbase, effect.advskew)
+                self._voice.advertise(self, family, effect)
             except OSError as error:
                 self._send_failed(error)
             else:

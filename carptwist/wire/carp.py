@@ -53,6 +53,14 @@ class Advertisement(NamedTuple):
     digest: bytes
 
 
+def ucarp_mac(vhid: int) -> bytes:
+    """00:00:5e:00:00:VHID, the link source of ucarp's advertisements.
+
+    :raises ValueError: the vhid is out of range.
+    """
+    return virtual_mac(vhid)[:4] + b"\x00" + bytes((vhid,))
+
+
 def virtual_mac(vhid: int) -> bytes:
     """The MAC address that belongs to a vhid, 00:00:5e:00:01:VHID.
 

@@ -7,7 +7,7 @@ from ipaddress import ip_interface
 import pytest
 
 from carptwist.config.reader import ConfigurationError, Problem, Reading, Secret, read
-from carptwist.config.schema import Configuration, ControlConfig, Knobs, Phrase, PlaneKind, VirtualHostConfig
+from carptwist.config.schema import Configuration, ControlConfig, Dialect, Knobs, Phrase, PlaneKind, VirtualHostConfig
 
 HOST = "[vhid 1@em0]\naddress = 192.168.1.1/24\npass = secret\n"
 
@@ -134,6 +134,13 @@ log = 8
         "18: [carp] a second time: add to the one on line 2",
         "19: [carp] log = 8: must be 0 to 7",
     ]
+
+
+def test_ucarp_shares_one_ipv4_address() -> None:
+    """The error stands at the dialect, whatever the order of the keys."""
+    text = "[vhid 1@em0]\npass = x\ndialect = ucarp\naddress = 192.168.1.1/24\n  192.168.1.2/24\n"
+    assert errors(text) == ["3: [vhid 1@em0] dialect: ucarp shares exactly one IPv4 address in each virtual host"]
+    assert reading(text.replace("  192.168.1.2/24\n", "")).configuration.vhids[0].dialect is Dialect.UCARP
 
 
 def test_errors_come_with_the_warnings_found_on_the_way() -> None:

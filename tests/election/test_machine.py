@@ -17,9 +17,10 @@ def machine(
     families: tuple[int, ...] = (4,),
     preempt: bool = False,
     demotion: int = 0,
+    counts_demotion: bool = False,
 ) -> Machine:
     """A machine that came into ``state`` at time 0."""
-    made = Machine(0.0, Settings(advbase, advskew, families), preempt=preempt, demotion=demotion)
+    made = Machine(0.0, Settings(advbase, advskew, families, counts_demotion), preempt=preempt, demotion=demotion)
     if state is not State.INIT:
         made.ready(0.0)
     if state is State.MASTER:
@@ -250,3 +251,43 @@ def test_the_operator_makes_a_master_backup_in_good_order() -> None:
     ]
     assert subject.deadline == 1.0 + 3.390625
     assert machine(State.MASTER).asked(1.0, State.MASTER) == []
+
+
+# Demotion as a count of its own: the OpenBSD dialect
+
+
+def test_demotion_that_is_counted_is_not_added_to_advskew() -> None:
+    """It travels in an octet of its own, 0 to 255."""
+    subject = machine(State.MASTER, counts_demotion=True)
+    assert subject.demoted(0.5, 300) == [Advertise(1, 100, 255)]
+    assert subject.demoted(0.6, -5) == [Advertise(1, 100, 0)]
+    assert subject.effective_advskew == 100
+
+
+def test_a_more_demoted_master_is_relieved_even_without_preempt() -> None:
+    """The count is compared before the intervals."""
+    subject = machine(counts_demotion=True, demotion=1)
+    assert subject.heard(1.0, 4, 1, 0, 1) == []
+    assert subject.heard(1.0, 4, 1, 0, 2)[0] == Became(State.BACKUP, State.MASTER, "master is demoted more")
+
+
+def test_a_less_demoted_slower_master_is_not_preempted() -> None:
+    """Slower it may be, but it is in better health."""
+    subject = machine(counts_demotion=True, demotion=1, preempt=True)
+    assert subject.heard(1.0, 4, 1, 200, 0) == []
+    assert subject.heard(1.0, 4, 1, 200, 1)[0] == Became(State.BACKUP, State.MASTER, "preempting a slower master")
+
+
+def test_a_demoted_master_yields_to_a_less_demoted_one() -> None:
+    """Whatever the intervals; and stays against a more demoted one that is faster."""
+    subject = machine(State.MASTER, counts_demotion=True, demotion=1)
+    assert subject.heard(5.0, 4, 1, 0, 2) == [Announce()]
+    assert subject.heard(6.0, 4, 1, 200, 0)[0] == Became(State.MASTER, State.BACKUP, "less demoted master heard")
+
+
+def test_other_dialects_ignore_the_count() -> None:
+    """FreeBSD sends zero in that octet, and does not look at it."""
+    assert machine().heard(1.0, 4, 1, 0, 200) == []
+    assert machine(State.MASTER, demotion=240).heard(1.0, 4, 1, 0, 0)[0].reason == (
+        "more frequent advertisement received"
+    )

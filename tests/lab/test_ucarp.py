@@ -16,9 +16,10 @@ from tests.lab.support import PHRASE, SceneTestCase, configuration
 UCARP = shutil.which("ucarp") or shutil.which("ucarp", path="/usr/sbin:/usr/local/sbin")
 
 
-def of_one_family(*, advskew: int, phrase: str = PHRASE, log: int = 1) -> str:
+def of_one_family(*, advskew: int, phrase: str = PHRASE, log: int = 1, more: str = "") -> str:
     """A configuration that ucarp can be a peer of: one IPv4 address."""
-    return configuration(advskew=advskew, addresses=[f"{SHARED4}/24"], phrase=phrase, knobs=[f"log = {log}"])
+    addresses = [f"{SHARED4}/24"]
+    return configuration(advskew=advskew, addresses=addresses, phrase=phrase, knobs=[f"log = {log}"], more=more)
 
 
 class Ucarp:
@@ -110,6 +111,28 @@ class UcarpTests(SceneTestCase):
         daemon.expect("MASTER -> BACKUP (more frequent advertisement received)")
         scene.wait(lambda: "carp2-1" in scene.hosts["a"].interfaces(), "the device is prepared for the next time")
         self.answers(scene, time.time())
+
+    def test_in_its_own_dialect_and_manner(self) -> None:
+        """dialect = ucarp, plane = interface: ucarp's link source, and the interface's MAC for the address."""
+        scene = self.mixed()
+        host = scene.hosts["a"]
+        daemon = scene.daemon("a", of_one_family(advskew=0, more="dialect = ucarp\nplane = interface"))
+        scene.await_master("a")
+        self.assertEqual(host.interfaces(), ["lo", "em0"])
+        ucarp = Ucarp(scene, "b", advskew=100)
+        ucarp.start()
+        ucarp.expect("BACKUP")
+        self.crash(scene, "a")
+        ucarp.expect("MASTER")
+        self.answers(scene, time.time())
+        scene.lan.heal(host)
+        daemon.start()
+        daemon.expect("removed what a former daemon had left behind: address 192.0.2.1")
+        daemon.expect("BACKUP -> MASTER (preempting a slower master)")
+        ucarp.expect("BACKUP")
+        scene.await_master("a")
+        daemon.stop()
+        self.assertNotIn(SHARED4, map(str, host.addresses()))
 
     def test_an_orderly_stop_is_understood_by_ucarp(self) -> None:
         """Our bow-out makes it take over at once."""

@@ -197,6 +197,7 @@ def rendered(configuration: Configuration) -> tuple[str, dict[str, str]]:
             f"advbase = {host.advbase}",
             f"advskew = {host.advskew}",
             f"plane = {host.plane.value}",
+            f"dialect = {host.dialect.value}",
         ]
         phrases = [phrase.octets.decode() for phrase in host.phrases]
         if all(_tame(phrase) for phrase in phrases):

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import AddressWithPrefix, Knobs, Phrase, VirtualHostConfig
+from carptwist.config.schema import AddressWithPrefix, Dialect, Knobs, Phrase, VirtualHostConfig
 from carptwist.interfaces import LinkState
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
@@ -69,6 +69,8 @@ class NodeCase(SynchronousTestCase):
         if text.startswith("carp: "):
             self.logged.append(text)
 
+    dialect = Dialect.FREEBSD
+
     def vhid(self, number: int = 1, *addresses: str, answers: bool = True, advskew: int = 100) -> VirtualHost:
         """A vhid of the node that takes part, with the virtual MAC."""
         config = VirtualHostConfig(
@@ -77,6 +79,7 @@ class NodeCase(SynchronousTestCase):
             tuple(map(ip_interface, addresses or ("192.0.2.1/24", "2001:db8::1/64"))),
             (Phrase(PHRASE),),
             advskew=advskew,
+            dialect=self.dialect,
         )
         plane = WrittenPlane([], virtual_mac(number))
         plane.answers = answers

@@ -6,6 +6,7 @@ import random
 from ipaddress import ip_address
 
 from carptwist.config.schema import Knobs
+from carptwist.election.effects import Advertise
 from carptwist.election.state import State
 from carptwist.protocols.advertisement import REFUSAL_LOG_SECONDS
 from carptwist.wire import carp
@@ -94,7 +95,7 @@ class SendingTests(NodeCase):
         vhost = self.vhid()
         self.voice.close()
         self.assertEqual(self.hushed, [True])
-        self.assertRaises(OSError, self.voice.advertise, vhost, 4, 1, 0)
+        self.assertRaises(OSError, self.voice.advertise, vhost, 4, Advertise(1, 0))
         self.assertRaises(OSError, self.voice.announce, vhost)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from carptwist.election.effects import Advertise
 from carptwist.interfaces import IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.planes import PlaneError
 
@@ -22,10 +23,10 @@ class WrittenVoice:
         self.failing: OSError | None = None
         self.closed = False
 
-    def advertise(self, vhost: IVirtualHost, family: int, advbase: int, advskew: int) -> None:
+    def advertise(self, vhost: IVirtualHost, family: int, what: Advertise) -> None:
         if self.failing is not None:
             raise self.failing
-        self.said.append(("advertise", family, advbase, advskew))
+        self.said.append(("advertise", family, what.advbase, what.advskew))
 
     def announce(self, vhost: IVirtualHost) -> None:
         if self.failing is not None:

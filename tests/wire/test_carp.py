@@ -83,3 +83,8 @@ def test_bow_out() -> None:
     """A bow-out is an advertisement like any other."""
     last = GOOD._replace(advbase=carp.BOW_OUT_ADVBASE, advskew=carp.BOW_OUT_ADVSKEW)
     assert carp.unpack(carp.pack(last)) == last
+
+
+def test_ucarp_has_a_virtual_mac_of_its_own() -> None:
+    """00:00:5e:00:00:VHID, as ucarp's advertisements show."""
+    assert carp.ucarp_mac(7) == bytes.fromhex("00005e000007")
