@@ -31,6 +31,8 @@ from twisted.python.failure import Failure
 from carptwist.config.schema import Configuration, VirtualHostConfig
 from carptwist.control.listener import ControlFactory
 from carptwist.control.status import StatusReport
+from carptwist.election.effects import Became
+from carptwist.hooks.script import Change, Hooks
 from carptwist.interfaces import ISystem, IVoice, LinkState
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
@@ -66,6 +68,7 @@ class CarpService(Service):
         self.roster = Roster(configuration.knobs, reactor)
         self._reactor = reactor
         self._system = system
+        self._hooks = Hooks(reactor, configuration.hooks)
         self._attachments: dict[str, Attachment] = {}
         self._control: IListeningPort | None = None
         self._starting: Deferred[None] | None = None
@@ -83,6 +86,8 @@ class CarpService(Service):
     @inlineCallbacks
     def _start(self) -> Generator[Deferred[Any], Any, None]:
         yield self._system.start()
+        self._hooks.start()
+        self.roster.observe(self._notify)
         for config in self.configuration.vhids:
             self._introduce(config)
         # All vhids first: none may take part before the demotion of those that cannot is known.
@@ -91,6 +96,11 @@ class CarpService(Service):
         for vhost in self.roster.all():
             vhost.start()
         yield self._listen()
+
+    def _notify(self, vhost: VirtualHost, became: Became) -> None:
+        config = vhost.config
+        state, previous = became.state.value, became.previous.value
+        self._hooks.changed(Change(str(config.vhid), config.interface, previous, state, became.reason))
 
     def _introduce(self, config: VirtualHostConfig) -> None:
         vhost: VirtualHost = VirtualHost(
@@ -158,6 +168,7 @@ class CarpService(Service):
         for attachment in self._attachments.values():
             attachment.stop()
         self.roster.close()
+        yield self._hooks.finish()
         yield self._system.stop()
 
     def _failed_to_start(self, failure: Failure) -> None:

@@ -34,6 +34,7 @@ FORBIDDEN = {
     "protocols": ("carptwist.links", "carptwist.planes", "carptwist.control", "carptwist.service"),
     "links": ("carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost", "carptwist.wire"),
     "planes": ("carptwist.protocols", "carptwist.control", "carptwist.vhost"),
+    "hooks": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "control": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.tools"),
     "service.py": ("carptwist.links", "carptwist.planes", "carptwist.tools", "carptwist.simulation"),
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from carptwist.config import values
-from carptwist.config.schema import LONGEST_PHRASE, ControlConfig, Knobs, Phrase, VirtualHostConfig
+from carptwist.config.schema import LONGEST_PHRASE, ControlConfig, HookConfig, Knobs, Phrase, VirtualHostConfig
 
 
 def _silent(value: Any) -> str | None:
@@ -110,6 +110,19 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
             make=VirtualHostConfig,
             part="vhids",
             argument="NUMBER@INTERFACE",
+        ),
+        SectionKind(
+            "hook",
+            (
+                Key("action", values.command, required=True),
+                Key("match", values.pattern),
+                Key("type", values.pattern),
+                _number("timeout"),
+                Key("shell", values.switch),
+            ),
+            make=HookConfig,
+            part="hooks",
+            argument="NAME",
         ),
         SectionKind("control", (Key("unix", values.socket_path),), make=ControlConfig, part="control"),
     )

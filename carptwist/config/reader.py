@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from carptwist.config import ini
+from carptwist.config import ini, values
 from carptwist.config.discretion import (
     comment_advice,
     follows_phrase,
@@ -35,6 +35,7 @@ from carptwist.config.schema import (
     RANGES,
     Configuration,
     Dialect,
+    HookConfig,
     Phrase,
     VirtualHostConfig,
     dialect_fault,
@@ -109,6 +110,7 @@ class _Reader:
         self._parts: dict[str, Any] = {}
         self._vhids: list[VirtualHostConfig] = []
         self._vhid_lines: list[VirtualHostLines] = []
+        self._hooks: dict[str, HookConfig] = {}
 
     def read(self, text: str) -> Reading:
         sections, self._errors = ini.parse(text, self._filename)
@@ -125,6 +127,9 @@ class _Reader:
             if kind.name == "vhid":
                 self._virtual_host(section, found)
                 continue
+            if kind.name == "hook":
+                self._hook(section, found)
+                continue
             if section.name != kind.name:
                 continue
             if section.name in first_lines:
@@ -140,7 +145,7 @@ class _Reader:
         if self._errors:
             raise ConfigurationError(_in_order(self._errors), _in_order(self._warnings))
         return Reading(
-            Configuration(vhids=tuple(self._vhids), **self._parts),
+            Configuration(vhids=tuple(self._vhids), hooks=tuple(self._hooks.values()), **self._parts),
             _in_order(self._warnings),
             {vhid.name: lines.line for vhid, lines in zip(self._vhids, self._vhid_lines, strict=True)},
             tuple(self._secrets),
@@ -237,6 +242,27 @@ class _Reader:
             self._error(found.seen["dialect"], f"{found.label} dialect: {fault}")
         elif vhid is not None and interface is not None:
             self._vhids.append(VirtualHostConfig(vhid, interface, found.all("address"), phrases, **settings))
+
+    # [hook NAME]
+
+    def _hook(self, section: ini.Section, found: _Found) -> None:
+        name = section.name.removeprefix("hook").strip()
+        if not section.name.startswith("hook ") or not name:
+            return  # told of already
+        if name in self._hooks:
+            self._error(section.line, f"{found.label} a second time: each hook has a name of its own")
+            return
+        settings = found.one("match", "type", "timeout", "shell")
+        action = found.one("action").get("action")
+        if action is None:
+            if "action" not in found.seen and "action" not in found.meant:
+                self._error(section.line, f"{found.label} action is missing: the command that is to run")
+            return
+        try:
+            words = (action,) if settings.get("shell") else values.words(action)
+            self._hooks[name] = HookConfig(name, words, **settings)
+        except ValueError as error:
+            self._error(found.seen["action"], f"{found.label} action: {error}")
 
     def _who(self, section: ini.Section, label: str) -> tuple[int | None, str | None]:
         """The number and the interface in the brackets, None for what cannot be understood."""

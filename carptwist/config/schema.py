@@ -33,6 +33,7 @@ RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "log": (0, 7),
     "ifdown_demotion_factor": (0, 255),
     "senderr_demotion_factor": (0, 255),
+    "timeout": (1, 3600),
 }
 
 
@@ -147,6 +148,27 @@ class VirtualHostConfig:
 
 
 @dataclass(frozen=True)
+class HookConfig:
+    """One ``[hook NAME]`` section.
+
+    ``match`` and ``type`` are regular expressions over the whole of VHID@INTERFACE and of the new state. ``action`` are
+    the words of a command, or with ``shell`` one text for sh(1). ``timeout`` is in seconds.
+    """
+
+    name: str
+    action: tuple[str, ...]
+    match: str = ".*"
+    type: str = ".*"
+    timeout: int = 10
+    shell: bool = False
+
+    def __post_init__(self) -> None:
+        _within(timeout=self.timeout)
+        if not self.action or not self.action[0]:
+            raise ValueError("action: there is no command")
+
+
+@dataclass(frozen=True)
 class ControlConfig:
     """The ``[control]`` section."""
 
@@ -160,3 +182,4 @@ class Configuration:
     knobs: Knobs = Knobs()
     vhids: tuple[VirtualHostConfig, ...] = ()
     control: ControlConfig = ControlConfig()
+    hooks: tuple[HookConfig, ...] = ()

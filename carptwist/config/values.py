@@ -7,6 +7,7 @@ the remedy alone: the caller knows the place, the key, and whether the text may 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from enum import Enum
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
@@ -65,11 +66,38 @@ plane = one_of(PlaneKind)
 dialect = one_of(Dialect)
 
 
+def pattern(text: str) -> str:
+    """A regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
 def path(text: str) -> str:
     """Any path. A zero octet would end it early for the kernel."""
     if "\0" in text:
         raise ValueError("a path holds no zero octet")
     return text
+
+
+def command(text: str) -> str:
+    """A command line, whose words :func:`words` takes apart."""
+    if "\0" in text:
+        raise ValueError("a command holds no zero octet")
+    return text
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a command line, quoted as for sh(1).
+
+    :raises ValueError: a quotation is not closed.
+    """
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"{str(error)[:1].lower()}{str(error)[1:]}") from None
 
 
 def absolute_path(text: str) -> str:

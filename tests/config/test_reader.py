@@ -7,7 +7,16 @@ from ipaddress import ip_interface
 import pytest
 
 from carptwist.config.reader import ConfigurationError, Problem, Reading, Secret, read
-from carptwist.config.schema import Configuration, ControlConfig, Dialect, Knobs, Phrase, PlaneKind, VirtualHostConfig
+from carptwist.config.schema import (
+    Configuration,
+    ControlConfig,
+    Dialect,
+    HookConfig,
+    Knobs,
+    Phrase,
+    PlaneKind,
+    VirtualHostConfig,
+)
 
 HOST = "[vhid 1@em0]\naddress = 192.168.1.1/24\npass = secret\n"
 
@@ -130,9 +139,32 @@ log = 8
         "11: [vhid 1@em0] advbase has no value",
         "12: [vhid 1@em0] plane = bridge: must be macvlan, interface or none",
         "13: [vhid 2@em0] address is missing: a virtual host has at least one",
-        "16: [web] is an unknown section: there are [carp], [vhid NUMBER@INTERFACE], [control]",
+        "16: [web] is an unknown section: there are [carp], [vhid NUMBER@INTERFACE], [hook NAME], [control]",
         "18: [carp] a second time: add to the one on line 2",
         "19: [carp] log = 8: must be 0 to 7",
+    ]
+
+
+def test_hooks_are_words_or_a_text_for_a_shell() -> None:
+    """In the order of the file, quoted as for sh(1)."""
+    text = HOST + "[hook a]\naction = /bin/x '$type of' $vhid\nmatch = 1@em0\n[hook b]\naction = x | y\nshell = yes\n"
+    assert reading(text).configuration.hooks == (
+        HookConfig("a", ("/bin/x", "$type of", "$vhid"), match="1@em0"),
+        HookConfig("b", ("x | y",), shell=True),
+    )
+
+
+def test_what_a_hook_can_get_wrong() -> None:
+    """Each error with its place."""
+    text = HOST + "[hook a]\naction = x 'y\n[hook b]\nmatch = (\naction = x\n[hook b]\naction = x\n"
+    text += "[hook c]\ntimeout = 0\n[hook]\n"
+    assert errors(text) == [
+        "5: [hook a] action: no closing quotation",
+        "7: [hook b] match = (: is no regular expression: missing ), unterminated subpattern at position 0",
+        "9: [hook b] a second time: each hook has a name of its own",
+        "11: [hook c] action is missing: the command that is to run",
+        "12: [hook c] timeout = 0: must be 1 to 3600",
+        "13: [hook] is no section: did you mean [hook NAME]?",
     ]
 
 

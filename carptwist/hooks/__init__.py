@@ -1,0 +1,1 @@
+"""The world's reactions to what happens here."""
