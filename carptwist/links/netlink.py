@@ -1,4 +1,4 @@
-"""The kernel's news of network devices: rtnetlink(7) as a Twisted descriptor.
+"""The network devices of this host, and every change of them.
 
 ::
 
@@ -12,7 +12,6 @@ again. Messages are parsed by pyroute2, 20 to 200 us each, a few datagrams per w
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 from collections.abc import Callable, Iterable
@@ -20,12 +19,14 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink import NLM_F_MULTI
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
-from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from carptwist.interfaces import ILinkMonitor, LinkState
+from carptwist.links.news import NewsSocket
 
 # linux/rtnetlink.h: RTMGRP_*
 _LINKS = 0x1
@@ -51,70 +52,9 @@ _IFA_F_DADFAILED = 0x08
 _IFA_F_TENTATIVE = 0x40
 _AF_UNSPEC = 0
 
-_RECEIVE_BUFFER = 4 * 1024 * 1024
-_LONGEST_DATAGRAM = 65536
-_DATAGRAMS_PER_WAKEUP = 8
 
 #: Routes change in bursts: one call for all that change within this time.
 ROUTES_SETTLE_SECONDS = 0.2
-
-
-@implementer(IReadDescriptor)
-class _NewsSocket:
-    """A subscribed netlink socket that hands every datagram to ``received``, and tells of lost ones."""
-
-    def __init__(
-        self, reactor: IReactorFDSet, groups: int, received: Callable[[bytes], None], overrun: Callable[[], None]
-    ) -> None:
-        self._reactor = reactor
-        self._received = received
-        self._overrun = overrun
-        flags = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, flags, socket.NETLINK_ROUTE)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._socket.bind((0, groups))
-        reactor.addReader(self)
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def doRead(self) -> None:
-        for _ in range(_DATAGRAMS_PER_WAKEUP):
-            if self._socket.fileno() < 0:
-                return
-            try:
-                datagram = self._socket.recv(_LONGEST_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                # What is still in the buffer is older than what was lost: it would be mistaken for the latest news.
-                self._drain()
-                self._overrun()
-                return
-            self._received(datagram)
-
-    def _drain(self) -> None:
-        while True:
-            try:
-                self._socket.recv(_LONGEST_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-
-    def connectionLost(self, reason: object) -> None:
-        self.close()
-
-    def logPrefix(self) -> str:
-        return "carp netlink"
-
-    def close(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._reactor.removeReader(self)
-            self._socket.close()
 
 
 class _Device:
@@ -142,6 +82,18 @@ class _Device:
             own6=tuple(address for address, usable in self.addresses6.items() if usable),
         )
 
+    def enter6(self, address: IPv6Address, usable: bool, *, dumped: bool) -> None:
+        """A dump has the kernel's order. A new address comes before all that are there of its scope and of smaller
+        ones, as in ipv6_link_dev_addr() of net/ipv6/addrconf.c."""
+        if not dumped and address not in self.addresses6:
+            after = {
+                each: was for each, was in self.addresses6.items() if each.is_link_local or not address.is_link_local
+            }
+            before = {each: was for each, was in self.addresses6.items() if each not in after}
+            self.addresses6 = {**before, address: usable, **after}
+        else:
+            self.addresses6[address] = usable
+
 
 @implementer(ILinkMonitor)
 class LinkMonitor:
@@ -158,10 +110,12 @@ class LinkMonitor:
         self._clock: IReactorTime = reactor
         self._marshal = MarshalRtnl()
         self._devices: dict[int, _Device] = {}
+        self._numbers: dict[str, int] = {}  # name -> index
+        self._touched: set[str] = set()  # names of devices of which something was heard
         self._told: dict[str, LinkState] = {}
         self._watchers: dict[str, list[Callable[[LinkState], object]]] = {}
         self._route_watchers: list[Callable[[], object]] = []
-        self._sockets: list[_NewsSocket] = []
+        self._sockets: list[NewsSocket] = []
         self._kernel: IPRoute | None = None
         self._routes_settle: Any = None
 
@@ -171,8 +125,8 @@ class LinkMonitor:
         :raises OSError: netlink is not to be had here.
         """
         self._sockets = [
-            _NewsSocket(self._reactor, _LINKS | _ADDRESSES4 | _ADDRESSES6, self._received, self._fill),
-            _NewsSocket(
+            NewsSocket(self._reactor, _LINKS | _ADDRESSES4 | _ADDRESSES6, self._received, self._fill),
+            NewsSocket(
                 self._reactor, _ROUTES4 | _ROUTES6 | _RULES4 | _RULES6, self._routing_news, self._routes_changed
             ),
         ]
@@ -194,10 +148,8 @@ class LinkMonitor:
     # ILinkMonitor
 
     def state(self, name: str) -> LinkState:
-        for index, device in self._devices.items():
-            if device.name == name:
-                return device.state(index)
-        return LinkState(name)
+        index = self._numbers.get(name)
+        return LinkState(name) if index is None else self._devices[index].state(index)
 
     def names(self) -> list[str]:
         return [device.name for _, device in sorted(self._devices.items())]
@@ -222,8 +174,10 @@ class LinkMonitor:
     # News
 
     def _fill(self) -> None:
-        self._devices.clear()
         assert self._kernel is not None, "not started"
+        self._touched |= self._numbers.keys()
+        self._devices.clear()
+        self._numbers.clear()
         self._take(self._kernel.get_links())
         self._take(self._kernel.get_addr())
         self._tell()
@@ -240,15 +194,21 @@ class LinkMonitor:
             elif event == "RTM_DELLINK":
                 # A bridge tells of ports that leave it in the same words, with a family of its own.
                 if message["family"] == _AF_UNSPEC:
-                    self._devices.pop(message["index"], None)
+                    self._gone(message["index"])
             elif event in ("RTM_NEWADDR", "RTM_DELADDR"):
                 self._address(message, there=event == "RTM_NEWADDR")
 
     def _link(self, message: Any) -> None:
         if message["family"] != _AF_UNSPEC:
             return
-        device = self._devices.setdefault(message["index"], _Device())
-        device.name = message.get_attr("IFLA_IFNAME") or device.name
+        index = message["index"]
+        device = self._devices.setdefault(index, _Device())
+        name = message.get_attr("IFLA_IFNAME") or device.name
+        if name != device.name:
+            self._forget_name(device.name, index)
+            device.name = name
+            self._numbers[name] = index
+        self._touched.add(name)
         device.flags = message["flags"]
         device.hardware = message["ifi_type"]
         device.mtu = message.get_attr("IFLA_MTU") or device.mtu
@@ -256,11 +216,22 @@ class LinkMonitor:
         if mac is not None:
             device.mac = _mac(mac)
 
+    def _gone(self, index: int) -> None:
+        device = self._devices.pop(index, None)
+        if device is not None:
+            self._forget_name(device.name, index)
+
+    def _forget_name(self, name: str, index: int) -> None:
+        self._touched.add(name)
+        if self._numbers.get(name) == index:  # and not another device's meanwhile
+            del self._numbers[name]
+
     def _address(self, message: Any, *, there: bool) -> None:
         device = self._devices.get(message["index"])
         text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
         if device is None or text is None:
             return
+        self._touched.add(device.name)
         flags = message.get_attr("IFA_FLAGS") or message["flags"]
         if message["family"] == socket.AF_INET:
             address4 = IPv4Address(text)
@@ -271,12 +242,14 @@ class LinkMonitor:
         elif message["family"] == socket.AF_INET6:
             address6 = IPv6Address(text)
             if there:
-                device.addresses6[address6] = not flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED)
+                usable = not flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED)
+                device.enter6(address6, usable, dumped=bool(message["header"]["flags"] & NLM_F_MULTI))
             else:
                 device.addresses6.pop(address6, None)
 
     def _tell(self) -> None:
-        for name in tuple(self._watchers):
+        touched, self._touched = self._touched, set()
+        for name in touched & self._watchers.keys():
             state = self.state(name)
             if self._told.get(name) == state:
                 continue

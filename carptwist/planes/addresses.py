@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from carptwist.config.schema import AddressWithPrefix
 from carptwist.planes import PlaneError, messages
-from carptwist.planes.kernel import Kernel, Placed
+from carptwist.planes.entries import Placed
+from carptwist.planes.kernel import Kernel
 
 
 def refuse_foreign(

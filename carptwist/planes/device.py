@@ -18,7 +18,8 @@ from pyroute2 import NetlinkError
 
 from carptwist.config.schema import AddressWithPrefix, VirtualHostConfig
 from carptwist.planes import PlaneError, addresses, messages, routing, sysctls
-from carptwist.planes.kernel import Kernel, Link
+from carptwist.planes.entries import Link
+from carptwist.planes.kernel import Kernel
 from carptwist.planes.marks import device_alias, device_name, is_our_device, table
 from carptwist.planes.view import Route
 

@@ -19,67 +19,28 @@ import errno
 import socket
 import struct
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, NamedTuple
+from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError
 from pyroute2.netlink.rtnl import RTM_DELRULE, RTM_NEWRULE
 
 from carptwist.planes import messages
-from carptwist.planes.marks import PROTOCOL, is_our_route, is_our_rule
-from carptwist.planes.view import MAIN_TABLE, Kind, Route
+from carptwist.planes.entries import Entry, Link, Placed, Rule, is_marked, read_address, read_link
+from carptwist.planes.marks import PROTOCOL, is_our_rule
+from carptwist.planes.view import MAIN_TABLE, Route
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
-
-# linux/if.h
-_IFF_UP = 0x1
 
 # linux/rtnetlink.h: RTMGRP_* and RTNLGRP_IPV*_RULE
 _CHANGES = 0x10 | 0x100 | 0x40 | 0x400 | 1 << 7 | 1 << 18
 _ADDRESS_MESSAGES = (20, 21)
 _ROUTE_MESSAGES = (24, 25)
 _RULE_MESSAGES = (RTM_NEWRULE, RTM_DELRULE)
-_IFA_PROTO = 11
-_RTNH_F_ONLINK = 4
 _NLMSG = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
-_IFADDRMSG_LENGTH = 8
 
 #: The answers to so many requests fit into any socket's buffer.
 _BATCH = 128
 _CHANGES_BUFFER = 4 << 20
-
-_KINDS = {kind.value: kind for kind in Kind}
-
-
-class Link(NamedTuple):
-    """A network device. ``number`` is its index; ``parent`` is that of the device on top of which it is, 0 if there is
-    none."""
-
-    number: int
-    name: str
-    up: bool
-    mac: bytes
-    kind: str
-    alias: str
-    parent: int
-
-
-class Placed(NamedTuple):
-    """An address somewhere on this host. ``ours``: it bears our mark."""
-
-    device: int
-    address: IPv4Address | IPv6Address
-    prefix_length: int
-    ours: bool
-
-
-class Rule(NamedTuple):
-    """A rule of ours: what is sent from ``source`` asks ``table`` first."""
-
-    family: int
-    source: str
-    table: int
 
 
 class Kernel:
@@ -132,24 +93,24 @@ class Kernel:
 
     def link(self, name: str) -> Link | None:
         """The device of a name, None if there is none."""
-        return self._link(ifname=name)
+        return self._get_link(ifname=name)
 
     def link_at(self, index: int) -> Link | None:
         """The device of an index."""
-        return self._link(index=index)
+        return self._get_link(index=index)
 
     def links(self) -> list[Link]:
         """All devices."""
-        return [_link(message) for message in self._route.get_links()]
+        return [read_link(message) for message in self._route.get_links()]
 
-    def _link(self, **which: Any) -> Link | None:
+    def _get_link(self, **which: Any) -> Link | None:
         try:
             (message,) = self._route.link("get", **which)
         except NetlinkError as error:
             if error.code == errno.ENODEV:
                 return None
             raise
-        return _link(message)
+        return read_link(message)
 
     # Addresses
 
@@ -158,20 +119,22 @@ class Kernel:
         among them."""
         self._look_for_changes()
         if self._addresses is None:
-            self._addresses = [place for place in self._placed() if not place.ours]
+            self._addresses = [place for place in self._dump_addresses() if not place.ours]
         return self._addresses
 
     def addresses_on(self, device: int) -> list[Placed]:
         """All addresses of one device."""
-        return self._placed(device)
+        return self._dump_addresses(device)
 
     def our_addresses(self) -> list[Placed]:
         """All addresses that bear our mark."""
-        return [place for place in self._placed() if place.ours]
+        return [place for place in self._dump_addresses() if place.ours]
 
-    def _placed(self, device: int = 0) -> list[Placed]:
+    def _dump_addresses(self, device: int = 0) -> list[Placed]:
         found = (
-            _placed(message) for family in FAMILIES for message in self._dump(messages.dump_addresses(family, device))
+            read_address(message)
+            for family in FAMILIES
+            for message in self._dump(messages.dump_addresses(family, device))
         )
         return [place for place in found if device in (0, place.device)]
 
@@ -193,7 +156,7 @@ class Kernel:
     def our_routes(self) -> list[tuple[int, Route]]:
         """All routes that bear our mark, each with its table."""
         entries = (
-            _Entry(message)
+            Entry(message)
             for family in FAMILIES
             for message in self._dump(messages.dump_routes(family, protocol=PROTOCOL))
         )
@@ -228,11 +191,11 @@ class Kernel:
             self._look_for_changes()
             self._rules = kept if self._rule_news == len(more) + len(less) else None
 
-    def _entries(self, family: int, table: int, device: int = 0) -> list[_Entry]:
+    def _entries(self, family: int, table: int, device: int = 0) -> list[Entry]:
         entries = []
         for message in self._dump(messages.dump_routes(family, table=table, device=device)):
             several = message.get_attr("RTA_MULTIPATH")
-            entries += [_Entry(message)] if several is None else [_Entry(message, hop) for hop in several]
+            entries += [Entry(message)] if several is None else [Entry(message, hop) for hop in several]
         return [entry for entry in entries if entry.table == table and not entry.special]
 
     # Changes
@@ -261,7 +224,7 @@ class Kernel:
             if table == MAIN_TABLE and protocol != PROTOCOL:
                 self._main.pop(family, None)
         elif kind in _ADDRESS_MESSAGES:
-            if not _is_marked(body):
+            if not is_marked(body):
                 self._addresses = None
         elif kind in _RULE_MESSAGES:
             self._rules = None
@@ -273,66 +236,6 @@ class Kernel:
         self._rule_news = -1
 
 
-class _Entry:
-    """A route as it stands in a table."""
-
-    def __init__(self, message: Any, hop: Any = None) -> None:
-        source = message if hop is None else hop
-        kind = _KINDS.get(message["type"], Kind.OTHER)
-        via = source.get_attr("RTA_VIA")
-        output = source.get_attr("RTA_OIF") if hop is None else hop["oif"]
-        metrics = message.get_attr("RTA_METRICS")
-        self.table: int = message.get_attr("RTA_TABLE") or message["table"]
-        self.way = Route(
-            message["family"],
-            message.get_attr("RTA_DST") or "",
-            message["dst_len"],
-            message.get_attr("RTA_PRIORITY") or 0,
-            kind,
-            # IPv6 names the loopback device where no device is meant.
-            (output or 0) if kind in (Kind.UNICAST, Kind.LOCAL) else 0,
-            source.get_attr("RTA_GATEWAY") or (via["addr"] if via else ""),
-            bool(source["flags"] & _RTNH_F_ONLINK),
-            (metrics.get_attr("RTAX_MTU") if metrics else None) or 0,
-        )
-        self.ours = message["proto"] == PROTOCOL and is_our_route(self.table, self.way.metric)
-        #: Only for packets of certain sources or types of service: no table of ours has such routes.
-        self.special = bool(message["src_len"] or message["tos"])
-
-
 def _conversation() -> IPRoute:
     # Strict: the kernel itself picks what a dump is to have, instead of our reading everything.
     return IPRoute(strict_check=True)
-
-
-def _link(message: Any) -> Link:
-    mac = bytes.fromhex((message.get_attr("IFLA_ADDRESS") or "").replace(":", ""))
-    return Link(
-        message["index"],
-        message.get_attr("IFLA_IFNAME"),
-        bool(message["flags"] & _IFF_UP),
-        mac,
-        message.get(("linkinfo", "kind")) or "",
-        message.get_attr("IFLA_IFALIAS") or "",
-        message.get_attr("IFLA_LINK") or 0,
-    )
-
-
-def _placed(message: Any) -> Placed:
-    return Placed(
-        message["index"],
-        ip_address(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")),
-        message["prefixlen"],
-        message.get_attr("IFA_PROTO") == PROTOCOL,
-    )
-
-
-def _is_marked(body: memoryview) -> bool:
-    """Whether a message about an address says that the address is ours."""
-    offset = _IFADDRMSG_LENGTH
-    while offset + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, offset)
-        if kind == _IFA_PROTO:
-            return body[offset + _ATTRIBUTE.size] == PROTOCOL
-        offset += max(_ATTRIBUTE.size, length + 3 & ~3)
-    return False

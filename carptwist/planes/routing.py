@@ -20,7 +20,8 @@ from typing import Any
 
 from carptwist.config.schema import AddressWithPrefix
 from carptwist.planes import messages
-from carptwist.planes.kernel import Kernel, Rule
+from carptwist.planes.entries import Rule
+from carptwist.planes.kernel import Kernel
 from carptwist.planes.marks import ROUTE_METRIC, RULE_PRIORITY
 from carptwist.planes.view import LOCAL_TABLE, MAIN_TABLE, Kind, Route, families, nothing, prefixes, through
 

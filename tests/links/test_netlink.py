@@ -164,6 +164,34 @@ class LinkMonitorTests(TestCase):
         self.assertEqual(self.monitor.state("em0").own4, (addresses[1], addresses[2]))
 
     @inlineCallbacks
+    def test_order_of_ipv6_addresses(self) -> Step:
+        """That of the kernel, whether they came before the start or after it."""
+        yield self.usable()
+        for text in ("fe80::7", "2001:db8:2::7", "fe80::8", "2001:db8:2::8"):
+            yield self.host.add_address("em0", IPv6Address(text))
+        with self.host.namespace:
+            late = LinkMonitor(reactor)
+            late.start()
+        self.addCleanup(late.stop)
+        self.assertEqual(late.state("em0").own6, self.monitor.state("em0").own6)
+        self.assertEqual(
+            [str(address) for address in late.state("em0").own6],
+            ["2001:db8:2::8", "2001:db8:2::7", "fe80::8", "fe80::7"],
+        )
+
+    @inlineCallbacks
+    def test_names_change_hands(self) -> Step:
+        """Two devices exchange their names: each is found under its new one."""
+        yield self.usable()
+        yield self.usable("em1")
+        first, second = self.monitor.state("em0").index, self.monitor.state("em1").index
+        for index, name in ((first, "aside"), (second, "em0"), (first, "em1")):
+            self.host.route.link("set", index=index, ifname=name)
+        yield self.host.until(lambda: self.monitor.state("em1").index == first)
+        self.assertEqual(self.monitor.state("em0").index, second)
+        self.assertEqual(self.monitor.names(), ["lo", "em1", "em0"])
+
+    @inlineCallbacks
     def test_a_bridge_port_is_not_gone(self) -> Step:
         """A bridge that lets go of a port says so in the words for an interface that goes."""
         yield self.usable()
