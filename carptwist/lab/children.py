@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,14 @@ class Child:
     @property
     def running(self) -> bool:
         return self.process.poll() is None
+
+    def wait_for_ever(self) -> int:
+        """Its exit code, however long that takes; an interrupt is noticed at once.
+
+        A signal that comes just before a blocking waitpid(2) does not end that. With a limit, Python asks from time to
+        time instead.
+        """
+        return self.process.wait(timeout=threading.TIMEOUT_MAX)
 
     def wait(self, limit: float = 30.0) -> int:
         """Its exit code, negative for the number of the signal that ended it.

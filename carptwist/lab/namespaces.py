@@ -178,16 +178,30 @@ def enclosed(body: Callable[[], int]) -> int:
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
+        code = _await_exit(child)
         with os.fdopen(refused) as reader:
             refusal = reader.read()
-        _, status = os.waitpid(child, 0)
     finally:
         for number, action in before.items():
             signal.signal(number, action)
         os.close(mine)
     if refusal:
         raise LabError(refusal)
-    code = os.waitstatus_to_exitcode(status)
+    return code
+
+
+def _await_exit(child: int) -> int:
+    """The exit code of a child, as a shell has it. A signal that comes just before a blocking waitpid(2) would not be
+    obeyed until that returns; hence it is asked for from time to time."""
+    descriptor = os.pidfd_open(child)
+    try:
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        while not ended.poll(100):
+            pass
+    finally:
+        os.close(descriptor)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return code if code >= 0 else 128 - code
 
 
@@ -214,8 +228,7 @@ def _middle(body: Callable[[], int], alive: int, tell: int) -> int:
     os.close(tell)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: os.kill(first, number))
-    code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
-    return code if code >= 0 else 128 - code
+    return _await_exit(first)
 
 
 def _first(body: Callable[[], int], alive: int) -> int:

@@ -19,7 +19,7 @@ GRACE_SECONDS = 10.0
 
 
 class Relay:
-    """Starts commands and prints what they say on ``output``, whole lines as they come."""
+    """Starts commands within a ``with`` block and prints what they say on ``output``, whole lines as they come."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -41,18 +41,16 @@ class Relay:
         return child
 
     def wait(self) -> list[int]:
-        """The exit codes of all commands, in the order of their start, once all have ended. An interrupt or a
-        SIGTERM to the lab ends them in good order."""
-        try:
-            codes = [child.process.wait() for child, _ in self._children]
-        except (KeyboardInterrupt, SystemExit):
-            self.stop()
-            raise
+        """The exit codes of all commands, in the order of their start, once all have ended."""
+        codes = [child.wait_for_ever() for child, _ in self._children]
         self._drain()
         return codes
 
-    def stop(self) -> None:
-        """End what still runs, in good order if it does so in time."""
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """End what still runs, in good order if it does so in time; so does an interrupt, or a SIGTERM to the lab."""
         for child, _ in self._children:
             if child.running:
                 # With what a shell has started in its turn; each command has a group of its own.

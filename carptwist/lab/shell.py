@@ -34,16 +34,19 @@ class Shell(cmd.Cmd):
         """Read until ``quit`` or the end of the input. The exit code: 0 if every command did what it should."""
         if self._interactive:
             print("A LAN of", self._names(), "and a client. `help` tells what you can do with it.")
+        with self._relay:
+            self._talk()
+        return 1 if self._failed and not self._interactive else 0
+
+    def _talk(self) -> None:
         while True:
             try:
                 self.cmdloop()
-                break
+                return
             except KeyboardInterrupt:
                 if not self._interactive:
                     raise
                 print()
-        self._relay.stop()
-        return 1 if self._failed and not self._interactive else 0
 
     def onecmd(self, line: str) -> bool:
         try:
@@ -117,7 +120,7 @@ class Shell(cmd.Cmd):
         child = host.run(words, own_session=False, directory=here, stdin=stdin)
         while child.running:
             with contextlib.suppress(KeyboardInterrupt):
-                child.process.wait()
+                child.wait_for_ever()
         if child.process.returncode != 0:
             raise LabError(f"{words[0]} ended with {child.process.returncode}")
 

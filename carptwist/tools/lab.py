@@ -123,12 +123,12 @@ def _prompt(scene: Scene) -> int:
 
 
 def _run_in_each(scene: Scene, command: list[str]) -> int:
-    relay = Relay(sys.stdout)
-    for host in scene.hosts.values():
-        words = {"{host}": host.name, "{n}": str(host.number), **_addresses(host)}
-        environment = {f"LAB_{word[1:-1].upper()}": value for word, value in words.items()}
-        relay.start(host, [_substituted(word, words) for word in command], env=environment, directory=Path.cwd())
-    return GOOD if all(code == 0 for code in relay.wait()) else BAD
+    with Relay(sys.stdout) as relay:
+        for host in scene.hosts.values():
+            words = {"{host}": host.name, "{n}": str(host.number), **_addresses(host)}
+            environment = {f"LAB_{word[1:-1].upper()}": value for word, value in words.items()}
+            relay.start(host, [_substituted(word, words) for word in command], env=environment, directory=Path.cwd())
+        return GOOD if all(code == 0 for code in relay.wait()) else BAD
 
 
 def _addresses(host: Host) -> dict[str, str]:

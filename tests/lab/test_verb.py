@@ -86,8 +86,8 @@ class CommandTests(unittest.TestCase):
         with process.stdout as output:
             self.assertEqual(sorted(output.readline() for _ in "ab"), ["a: up\n", "b: up\n"])
             process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 130)
             self.assertLessEqual({"a: bye", "b: bye"}, set(output.read().splitlines()))
-        self.assertEqual(process.wait(60), 130)
 
     def test_no_directory_is_left(self) -> None:
         """What the lab has put into a temporary directory is gone, also when it was terminated; also by a whole group's
