@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.protocol import ServerFactory
-from twisted.protocols.amp import AMP
+from twisted.internet.interfaces import ITransport
+from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.protocols.amp import AMP, BinaryBoxProtocol
+from twisted.python.failure import Failure
 
 from carptwist import __version__
 from carptwist.control.commands import PART, PROTOCOL, Hello, RefusedError, Status
@@ -21,6 +23,15 @@ class ControlProtocol(AMP):
         self._take_snapshot = snapshot
         self._greeted = False
         self._snapshot = ""
+
+    # AMP logs both at level info: whoever asks every second would bury all else.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        BinaryBoxProtocol.makeConnection(self, transport)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        BinaryBoxProtocol.connectionLost(self, reason)
+        self.transport = None
 
     @Hello.responder
     def hello(self, version: str, protocol: int) -> dict[str, Any]:

@@ -54,9 +54,10 @@ def usurpers(watcher: Watcher) -> list[str]:
                 continue
             # Whoever was better but has said nothing for that long may have been timed out.
             begin = bisect_right(times, mine.at - 3 * mine.advbase)
-            recent = together[begin : bisect_left(times, mine.at - GRACE_SECONDS)]
-            better = next((other for other in reversed(recent) if _usurps(watcher, mine, other)), None)
-            if better is not None:
+            # A host's last word counts: one that was demoted since is no longer better.
+            latest = {other.host: other for other in together[begin : bisect_left(times, mine.at)]}
+            better = next((other for other in latest.values() if _usurps(watcher, mine, other)), None)
+            if better is not None and better.at < mine.at - GRACE_SECONDS:
                 found.append(
                     f"{mine.host} advertised vhid {mine.vhid} every {mine.interval:.2f} s, {mine.at - better.at:.2f} s "
                     f"after {better.host} had, every {better.interval:.2f} s"
