@@ -120,3 +120,12 @@ def test_the_reference_has_no_key_that_the_reader_does_not_know(kind: SectionKin
 def test_the_reference_has_no_section_that_the_reader_does_not_know() -> None:
     """Every heading in brackets is a section."""
     assert re.findall(r"^## `(\[.*\])`$", REFERENCE, re.MULTILINE) == [kind.example for kind in SECTIONS.values()]
+
+
+# The other files in conf/
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.ini")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_shipped_file_is_good(path: Path) -> None:
+    """Without an error or a warning."""
+    assert read(path.read_text(), str(path), str).warnings == ()
