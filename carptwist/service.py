@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -164,18 +164,17 @@ class CarpService(Service):
             yield self._starting  # half a start cannot be undone
         if self._control is not None:
             yield maybeDeferred(self._control.stopListening)
-        yield _all(vhost.stop() for vhost in self.roster.all())
+        yield DeferredList([maybeDeferred(vhost.stop).addErrback(self._failed_to_stop) for vhost in self.roster.all()])
         for attachment in self._attachments.values():
             attachment.stop()
         self.roster.close()
         yield self._hooks.finish()
         yield self._system.stop()
 
+    def _failed_to_stop(self, failure: Failure) -> None:
+        self._log.failure("carp: leaving in good order", failure)
+
     def _failed_to_start(self, failure: Failure) -> None:
         self._log.critical("carp: cannot start: {why}", why=failure.getErrorMessage())
         self._log.debug("{failure}", failure=failure)
         self._gave_up()
-
-
-def _all(waiting: Iterable[Deferred[None]]) -> Deferred[Any]:
-    return DeferredList(list(waiting), consumeErrors=True)

@@ -11,36 +11,32 @@ import errno
 import socket
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
-from zope.interface import implementer
+from twisted.internet.interfaces import IReactorFDSet
+
+from carptwist.links.reader import SturdyReader
 
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _LONGEST_DATAGRAM = 65536
 _DATAGRAMS_PER_WAKEUP = 8
 
 
-@implementer(IReadDescriptor)
-class NewsSocket:
+class NewsSocket(SturdyReader):
     """A subscribed netlink socket that hands every datagram to ``received``, and tells of lost ones."""
 
     def __init__(
         self, reactor: IReactorFDSet, groups: int, received: Callable[[bytes], None], overrun: Callable[[], None]
     ) -> None:
-        self._reactor = reactor
         self._received = received
         self._overrun = overrun
         flags = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, flags, socket.NETLINK_ROUTE)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._socket.bind((0, groups))
-        reactor.addReader(self)
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
+        sock = socket.socket(socket.AF_NETLINK, flags, socket.NETLINK_ROUTE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        sock.bind((0, groups))
+        super().__init__(reactor, sock)
 
     def doRead(self) -> None:
         for _ in range(_DATAGRAMS_PER_WAKEUP):
-            if self._socket.fileno() < 0:
+            if self._socket is None:  # news made the receiver close us
                 return
             try:
                 datagram = self._socket.recv(_LONGEST_DATAGRAM)
@@ -49,14 +45,17 @@ class NewsSocket:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                # What is still in the buffer is older than what was lost: it would be mistaken for the latest news.
-                self._drain()
-                self._overrun()
+                self.interrupted()
                 return
             self._received(datagram)
 
+    def interrupted(self) -> None:
+        # What is still in the buffer is older than what was lost: it would be mistaken for the latest news.
+        self._drain()
+        self._overrun()
+
     def _drain(self) -> None:
-        while True:
+        while self._socket is not None:
             try:
                 self._socket.recv(_LONGEST_DATAGRAM)
             except BlockingIOError:
@@ -65,13 +64,5 @@ class NewsSocket:
                 if error.errno != errno.ENOBUFS:
                     raise
 
-    def connectionLost(self, reason: object) -> None:
-        self.close()
-
     def logPrefix(self) -> str:
         return "carp netlink"
-
-    def close(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._reactor.removeReader(self)
-            self._socket.close()

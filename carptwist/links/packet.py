@@ -20,11 +20,11 @@ import errno
 import socket
 import struct
 
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReactorFDSet
 from zope.interface import implementer
 
 from carptwist.interfaces import IFramePort, IFrameReceiver
+from carptwist.links.reader import SturdyReader
 
 FRAMES_PER_WAKEUP = 32
 #: Everything that we read is far shorter; what is longer is cut, which its readers notice.
@@ -47,23 +47,19 @@ def attach_filter(sock: socket.socket, program: bytes) -> None:
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
 
 
-@implementer(IReadDescriptor, IFramePort)
-class PacketPort:
+@implementer(IFramePort)
+class PacketPort(SturdyReader):
     """An open packet socket on an interface, its frames delivered to one protocol.
 
     :param program: a classic BPF program from :mod:`carptwist.wire.filters`.
     :raises OSError: no such interface, or no right to open packet sockets (CAP_NET_RAW).
     """
 
-    _log = Logger()
-
     def __init__(self, reactor: IReactorFDSet, interface: str, program: bytes, receiver: IFrameReceiver) -> None:
         self.interface = interface
-        self._reactor = reactor
         self._receiver = receiver
-        self._socket: socket.socket | None = _open(interface, program)
+        super().__init__(reactor, _open(interface, program))
         receiver.connected(self)
-        reactor.addReader(self)
 
     # IFramePort
 
@@ -73,17 +69,12 @@ class PacketPort:
         self._socket.send(frame)
 
     def close(self) -> None:
-        if self._socket is None:
-            return
-        self._reactor.removeReader(self)
-        sock, self._socket = self._socket, None
-        sock.close()
-        self._receiver.disconnected()
+        was_open = self._socket is not None
+        super().close()
+        if was_open:
+            self._receiver.disconnected()
 
     # IReadDescriptor
-
-    def fileno(self) -> int:
-        return -1 if self._socket is None else self._socket.fileno()
 
     def doRead(self) -> None:
         for _ in range(FRAMES_PER_WAKEUP):
@@ -100,9 +91,6 @@ class PacketPort:
                 self._log.debug("carp: {interface}: {error}", interface=self.interface, error=error)
                 return
             self._receiver.frame_received(frame)
-
-    def connectionLost(self, reason: object) -> None:
-        self.close()
 
     def logPrefix(self) -> str:
         return f"carp packet port on {self.interface}"

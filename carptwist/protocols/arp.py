@@ -41,6 +41,7 @@ class ArpProtocol(Responder):
 
         :raises OSError: one did not leave this host.
         """
-        for address in vhost.config.addresses:
-            if address.version == 4:
-                self._send(arp.gratuitous(address.ip.packed, vhost.plane.link_address))
+        mac = vhost.plane.link_address
+        self._send_all(
+            arp.gratuitous(address.ip.packed, mac) for address in vhost.config.addresses if address.version == 4
+        )

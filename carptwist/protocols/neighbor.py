@@ -53,9 +53,10 @@ class NeighborProtocol(Responder):
 
         :raises OSError: one did not leave this host.
         """
-        for address in vhost.config.addresses:
-            if address.version == 6:
-                self._send(self._unsolicited(address.ip.packed, vhost.plane.link_address))
+        mac = vhost.plane.link_address
+        self._send_all(
+            self._unsolicited(address.ip.packed, mac) for address in vhost.config.addresses if address.version == 6
+        )
 
     def _unsolicited(self, address: bytes, mac: bytes) -> bytes:
         return neighbor.advertisement(

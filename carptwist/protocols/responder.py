@@ -7,7 +7,7 @@ at most once a second per address.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
 from twisted.internet.interfaces import IReactorTime
@@ -46,6 +46,20 @@ class Responder:
         if self._port is None:
             raise OSError("the packet socket is closed")
         self._port.send(frame)
+
+    def _send_all(self, frames: Iterable[bytes]) -> None:
+        """Send what can be sent.
+
+        :raises OSError: the first reason why one did not leave; the others were tried all the same.
+        """
+        failure: OSError | None = None
+        for frame in frames:
+            try:
+                self._send(frame)
+            except OSError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _holder_of(self, address: bytes) -> VirtualHost | None:
         """The vhid that holds this packed address here and now."""

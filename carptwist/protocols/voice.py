@@ -40,8 +40,10 @@ class Voice:
         self._advertisements.send(vhost, family, what)
 
     def announce(self, vhost: IVirtualHost) -> None:
-        self._arp.announce(vhost)
-        self._neighbor.announce(vhost)
+        try:
+            self._arp.announce(vhost)
+        finally:
+            self._neighbor.announce(vhost)
 
     def link_changed(self, link: LinkState) -> None:
         self._advertisements.link_changed(link)

@@ -85,8 +85,13 @@ class Attachment:
             self._open(link)
         if self._voice is not None:
             self._voice.link_changed(link)
-        for vhost in tuple(self._vhosts.values()):
+        vhosts = tuple(self._vhosts.values())
+        for vhost in vhosts:
             vhost.link_changed(link, self._voice)
+        # Only when all of them know: a change of demotion makes every MASTER advertise, and none must do so on a link
+        # that is gone.
+        for vhost in vhosts:
+            vhost.account_for_link()
 
     def _open(self, link: LinkState) -> None:
         try:

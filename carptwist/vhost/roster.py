@@ -96,4 +96,5 @@ class Roster:
         if self.knobs.log >= 1:
             self._log.info("carp: demoted by {by} to {to} ({reason})", by=change.by, to=change.to, reason=change.reason)
         for vhost in self.all():
-            vhost.demoted(change.to)
+            # Not change.to: what one of them does in answer may already have changed it again.
+            vhost.demoted(self.ledger.sum)

@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 #: CARP_SENDAD_MAX_ERRORS and CARP_SENDAD_MIN_SUCCESS of the kernels.
 SEND_ERRORS_TO_DEMOTE = 3
 SENDS_TO_RECOVER = 3
-#: After a plane that failed: the next attempt.
+#: After a plane that failed: the next attempt, and twice as long after each further failure.
 RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 60.0
 #: The advice about a peer that speaks one family only is not repeated more often.
 ADVICE_SECONDS = 60.0
 
@@ -104,6 +105,8 @@ class VirtualHost:
         self._idle: list[Deferred[None]] = []
         self._errors_in_a_row = 0
         self._sends_in_a_row = 0
+        self._has_spoken = False  # since it became MASTER
+        self._retry_seconds = RETRY_SECONDS
         self._advised_at = float("-inf")
 
     @property
@@ -128,7 +131,7 @@ class VirtualHost:
         self.obstruct("stop", "stopped")
         self._deadline.cancel()
         self._retry.cancel()
-        self._jobs.append(("withdraw", self.plane.withdraw))
+        self._jobs.append(("withdraw", lambda: maybeDeferred(self.plane.withdraw)))
         self._work()
         self._roster.undemote(f"ifdown {self.name}", f"{self.name} stopped")
         self._roster.undemote(f"senderr {self.name}", f"{self.name} stopped")
@@ -155,22 +158,44 @@ class VirtualHost:
         """The interface is in this state now; ``voice`` speaks on it, None if nothing can."""
         before, self._link = self._link, link
         self._voice = voice
-        obstacle = _link_obstacle(link)
-        if obstacle is None and voice is None:
-            # Deaf, it would take every master for dead.
-            obstacle = f"no packet socket on {link.name}"
+        obstacle = self._link_obstacle()
         if before.exists and before.index != link.index:
             # Another device under the same name, or none: what was prepared on the former one is not there.
             self.obstruct("link", obstacle or f"interface replaced {link.name}")
         if link.index != before.index and link.hardware == _ARPHRD_ETHER:
             self._prepare()
-        owner = f"ifdown {self.name}"
         if obstacle is not None:
             self.obstruct("link", obstacle)
-            self._roster.demote(owner, self._roster.knobs.ifdown_demotion_factor, obstacle)
+        else:
+            self.clear("link")
+
+    def account_for_link(self) -> None:
+        """Demote this host for a link that does not carry, and take it back when it does.
+
+        Apart from :meth:`link_changed`, because all vhids of the interface must have heard of that first.
+        """
+        obstacle = self._link_obstacle()
+        owner = f"ifdown {self.name}"
+        if obstacle is None:
+            self._roster.undemote(owner, f"interface up {self._link.name}")
             return
-        self._roster.undemote(owner, f"interface up {link.name}")
-        self.clear("link")
+        self._roster.demote(owner, self._roster.knobs.ifdown_demotion_factor, obstacle)
+        # What could not be sent has its cause now; as BACKUP there would be no good send to take it back.
+        self._errors_in_a_row = self._sends_in_a_row = 0
+        self._roster.undemote(f"senderr {self.name}", obstacle)
+
+    def _link_obstacle(self) -> str | None:
+        link = self._link
+        if not link.exists:
+            return f"no interface {link.name}"
+        if link.hardware != _ARPHRD_ETHER:
+            return f"{link.name} is not an Ethernet interface"
+        if not link.usable:
+            return f"interface down {link.name}"
+        if self._voice is None:
+            # Deaf, it would take every master for dead.
+            return f"no packet socket on {link.name}"
+        return None
 
     def heard(self, hearing: Hearing) -> None:
         now = self._clock.seconds()
@@ -199,6 +224,8 @@ class VirtualHost:
 
     def damaged(self, what: str) -> None:
         """Somebody else has changed what the plane had set up."""
+        if "stop" in self._obstacles:
+            return
         self._log.warn("carp: {name}: {what}: putting it back", name=self.name, what=what)
         self._prepare()
         if self.state is State.MASTER:
@@ -234,6 +261,8 @@ class VirtualHost:
 
     def _became(self, change: Became) -> None:
         self.transitions += 1
+        if change.state is State.MASTER:
+            self._has_spoken = False
         if self._roster.knobs.log >= 1:
             self._log.info(
                 "carp: {name}: {previous} -> {state} ({reason})",
@@ -277,6 +306,8 @@ class VirtualHost:
     # The plane
 
     def _prepare(self) -> None:
+        if "stop" in self._obstacles:
+            return  # nothing may be made any more
         if "plane" not in self._obstacles and self.state is State.INIT:
             self._obstacles["plane"] = "setting up"
         self._jobs.append(("prepare", lambda: maybeDeferred(self.plane.prepare).addCallback(self._prepared)))
@@ -291,6 +322,7 @@ class VirtualHost:
         return maybeDeferred(self.plane.hold).addCallback(self._held)
 
     def _held(self, _: None) -> None:
+        self._retry_seconds = RETRY_SECONDS
         self.holding = self.state is State.MASTER
 
     def _release(self) -> Deferred[None]:
@@ -304,20 +336,29 @@ class VirtualHost:
         if self._obstacles.get("plane") != why:
             self._log.warn("carp: {name}: {why}", name=self.name, why=why)
         self.obstruct("plane", why)
-        self._retry.set(self._clock.seconds() + RETRY_SECONDS)
+        self._retry.set(self._clock.seconds() + self._retry_seconds)
+        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
 
     # The voice
 
     def _advertise(self, effect: Advertise) -> None:
+        if is_bow_out(effect.advbase, effect.advskew) and not self._has_spoken:
+            # Nobody has ever taken us for the master: a farewell would dethrone the one that there is.
+            return
+        failure: OSError | None = None
         for family in self.machine.settings.families:
             try:
                 if self._voice is None:
                     raise OSError(f"nothing can be sent on {self.config.interface}")
                 self._voice.advertise(self, family, effect)
+                self.sent += 1
+                self._has_spoken = True
             except OSError as error:
-                self._send_failed(error)
-            else:
-                self._send_succeeded()
+                failure = error
+        if failure is None:
+            self._send_succeeded()
+        else:
+            self._send_failed(failure)
 
     def _announce(self) -> None:
         if not self.holding or self._voice is None:
@@ -339,7 +380,6 @@ class VirtualHost:
             self._roster.demote(f"senderr {self.name}", factor, f"send error {self.config.interface}")
 
     def _send_succeeded(self) -> None:
-        self.sent += 1
         if self._errors_in_a_row >= SEND_ERRORS_TO_DEMOTE:
             self._sends_in_a_row += 1
             if self._sends_in_a_row < SENDS_TO_RECOVER:
@@ -363,13 +403,3 @@ class VirtualHost:
             heard=heard[0],
             missing=missing[0],
         )
-
-
-def _link_obstacle(link: LinkState) -> str | None:
-    if not link.exists:
-        return f"no interface {link.name}"
-    if link.hardware != _ARPHRD_ETHER:
-        return f"{link.name} is not an Ethernet interface"
-    if not link.usable:
-        return f"interface down {link.name}"
-    return None

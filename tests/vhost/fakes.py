@@ -55,10 +55,12 @@ class WrittenPlane:
         self.slow = False
         self.failing: PlaneError | None = None
         self.pending: list[tuple[str, Deferred[None]]] = []
+        self.attempts: list[str] = []
 
     def _begin(self, what: str) -> Deferred[None]:
         assert not self.pending, "the calls of a plane never overlap"
         doing: Deferred[None] = Deferred()
+        self.attempts.append(what)
         self.pending.append((what, doing))
         if not self.slow:
             self.finish()

@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from carptwist.config.schema import Knobs, VirtualHostConfig
 from carptwist.election.state import State
-from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice
+from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.planes import PlaneError
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import ADVICE_SECONDS, RETRY_SECONDS, VirtualHost
@@ -45,6 +45,7 @@ class VirtualHostCase(SynchronousTestCase):
         config = VirtualHostConfig(1, "em0", tuple(map(ip_interface, self.addresses)), advskew=100)
         self.vhost = VirtualHost(config, roster=self.roster, plane=self.plane, clock=self.clock, draw=lambda: 5)
         self.roster.add(self.vhost)
+        self.attempts = self.plane.attempts
         self.logged: list[str] = []
         globalLogPublisher.addObserver(self._observe)
         self.addCleanup(globalLogPublisher.removeObserver, self._observe)
@@ -54,10 +55,15 @@ class VirtualHostCase(SynchronousTestCase):
         if text.startswith("carp: "):
             self.logged.append(text)
 
+    def link(self, link: LinkState, voice: IVoice | None) -> None:
+        """The interface is in this state now, as an attachment tells it."""
+        self.vhost.link_changed(link, voice)
+        self.vhost.account_for_link()
+
     def start(self) -> None:
         """Bring it up, on a link that carries."""
         self.vhost.start()
-        self.vhost.link_changed(UP, self.voice)
+        self.link(UP, self.voice)
 
     def become_master(self) -> None:
         self.start()
@@ -155,60 +161,60 @@ class LinkTests(VirtualHostCase):
     def test_a_lost_link_demotes_and_ends_in_init(self) -> None:
         """No bow-out, since nobody would hear it; the demotion is taken back when the link comes back."""
         self.become_master()
-        self.vhost.link_changed(DOWN, self.voice)
+        self.link(DOWN, self.voice)
         self.assertIs(self.vhost.state, State.INIT)
         self.assertEqual(self.said, [("release",)])
         self.assertEqual(self.roster.ledger.sum, 240)
         self.assertIn("carp: demoted by 240 to 240 (interface down em0)", self.logged)
-        self.vhost.link_changed(UP, self.voice)
+        self.link(UP, self.voice)
         self.assertEqual(self.roster.ledger.sum, 0)
         self.assertIs(self.vhost.state, State.BACKUP)
 
     def test_an_absent_interface_is_an_obstacle(self) -> None:
         """Which the vhid names."""
         self.vhost.start()
-        self.vhost.link_changed(ABSENT, None)
+        self.link(ABSENT, None)
         self.assertEqual(self.vhost.machine.reason, "no interface em0")
         self.assertEqual(self.roster.ledger.sum, 240)
 
     def test_another_device_of_the_same_name_is_prepared_anew(self) -> None:
         """What was set up on the former one is not there."""
         self.become_master()
-        self.vhost.link_changed(ABSENT, None)
+        self.link(ABSENT, None)
         self.said.clear()
-        self.vhost.link_changed(replace(UP, index=9), self.voice)
+        self.link(replace(UP, index=9), self.voice)
         self.assertEqual(self.said, [("prepare",)])
         self.assertIs(self.vhost.state, State.BACKUP)
 
     def test_a_device_that_is_replaced_at_once(self) -> None:
         """The vhid starts anew on the new one, although it never heard of the old one's end."""
         self.become_master()
-        self.vhost.link_changed(replace(UP, index=9), self.voice)
+        self.link(replace(UP, index=9), self.voice)
         self.assertIs(self.vhost.state, State.BACKUP)
         self.assertEqual([said for said in self.said if said != BOW_OUT], [("release",), ("prepare",)])
 
     def test_a_link_that_is_down_at_the_start(self) -> None:
         """The plane is prepared all the same, so that nothing is missing when the link comes up."""
         self.vhost.start()
-        self.vhost.link_changed(DOWN, self.voice)
+        self.link(DOWN, self.voice)
         self.assertEqual(self.said, [("prepare",)])
-        self.vhost.link_changed(UP, self.voice)
+        self.link(UP, self.voice)
         self.assertIs(self.vhost.state, State.BACKUP)
 
     def test_without_a_voice_it_does_not_take_part(self) -> None:
         """Deaf, it would take every master for dead, and make a second one."""
         self.vhost.start()
-        self.vhost.link_changed(UP, None)
+        self.link(UP, None)
         self.clock.advance(10)
         self.assertIs(self.vhost.state, State.INIT)
         self.assertEqual(self.vhost.machine.reason, "no packet socket on em0")
-        self.vhost.link_changed(UP, self.voice)
+        self.link(UP, self.voice)
         self.assertIs(self.vhost.state, State.BACKUP)
 
     def test_loopback_is_refused(self) -> None:
         """CARP needs Ethernet."""
         self.vhost.start()
-        self.vhost.link_changed(replace(UP, name="lo", hardware=772), None)
+        self.link(replace(UP, name="lo", hardware=772), None)
         self.assertEqual(self.vhost.machine.reason, "lo is not an Ethernet interface")
 
 
@@ -245,7 +251,7 @@ class StopTests(VirtualHostCase):
     def test_stopping_takes_its_demotions_back(self) -> None:
         """A vhid that is gone is no reason to be demoted."""
         self.start()
-        self.vhost.link_changed(DOWN, self.voice)
+        self.link(DOWN, self.voice)
         self.vhost.stop()
         self.assertEqual(self.roster.ledger.sum, 0)
 
@@ -264,17 +270,38 @@ class PlaneTests(VirtualHostCase):
             ["carp: 1@em0: 192.0.2.1 is on em0 already: remove it there"],
         )
         self.plane.failing = None
-        self.clock.advance(RETRY_SECONDS)
+        self.clock.advance(2 * RETRY_SECONDS)
         self.assertIs(self.vhost.state, State.BACKUP)
 
     def test_a_master_that_cannot_hold_its_addresses_gives_up(self) -> None:
-        """It bows out, so that another takes over at once."""
+        """Without a farewell: nobody has heard of it, and one would dethrone whoever is master."""
         self.start()
         self.said.clear()
         self.plane.failing = PlaneError("no memory")
         self.clock.advance(TIMEOUT)
         self.assertIs(self.vhost.state, State.INIT)
-        self.assertEqual(self.said, [BOW_OUT])
+        self.assertEqual(self.said, [])
+
+    def test_it_tries_less_and_less_often(self) -> None:
+        """What fails again and again need not fail every five seconds."""
+        self.plane.failing = PlaneError("no memory")
+        self.start()
+        began = len(self.attempts)
+        for _ in range(int(RETRY_SECONDS) * 3):
+            self.clock.advance(1)
+        self.assertEqual(len(self.attempts) - began, 2)  # after 5 and after 15 seconds
+
+    def test_nothing_is_made_after_the_end(self) -> None:
+        """Damage or a new device that is told of while the vhid stops leads to nothing."""
+        self.become_master()
+        self.plane.slow = True
+        stopped = self.vhost.stop()
+        self.vhost.damaged("carp2-1 was removed")
+        self.link(replace(UP, index=9), self.voice)
+        self.plane.finish()
+        self.plane.finish()
+        self.successResultOf(stopped)
+        self.assertEqual(self.said, [("release",), BOW_OUT, ("withdraw",)])
 
     def test_damage_is_mended(self) -> None:
         """What somebody else removed is put back, and announced again if it was in use."""
@@ -325,6 +352,40 @@ class DemotionTests(VirtualHostCase):
         self.assertEqual(self.roster.ledger.sum, 100)
         self.clock.advance(0.1)
         self.assertEqual(self.roster.ledger.sum, 0)
+
+
+class SeveralVhidsTests(VirtualHostCase):
+    """Two vhids on one interface, whose link goes down."""
+
+    def test_none_advertises_on_a_dead_link(self) -> None:
+        """All hear of it before the demotion makes the MASTERs among them advertise."""
+        self.become_master()
+        config = VirtualHostConfig(2, "em0", (ip_interface("192.0.2.2/24"),))
+        plane = WrittenPlane([], MAC)
+        other = VirtualHost(config, roster=self.roster, plane=plane, clock=self.clock, draw=lambda: 5)
+        self.roster.add(other)
+        other.start()
+        other.link_changed(UP, self.voice)
+        self.clock.advance(TIMEOUT)
+        self.assertIs(other.state, State.MASTER)
+        self.voice.failing = OSError(errno.ENETDOWN, "Network is down")
+        for vhost in (self.vhost, other):
+            vhost.link_changed(DOWN, self.voice)
+        for vhost in (self.vhost, other):
+            vhost.account_for_link()
+        self.assertEqual((self.vhost.send_errors, other.send_errors), (0, 0))
+        self.assertEqual(self.roster.ledger.sum, 480)
+
+    def test_send_errors_are_forgiven_when_the_link_goes(self) -> None:
+        """They have their cause then; a BACKUP sends nothing that could take them back."""
+        self.become_master()
+        self.voice.failing = OSError(errno.ENETDOWN, "Network is down")
+        for _ in range(3):
+            self.clock.advance(2)
+        self.assertIn("senderr 1@em0", [entry.owner for entry in self.roster.ledger.entries])
+        self.link(DOWN, self.voice)
+        self.link(UP, self.voice)
+        self.assertEqual(self.roster.ledger.entries, ())
 
 
 class QuietTests(VirtualHostCase):
