@@ -39,6 +39,7 @@ class MacvlanDevice:
         self._parent = 0
         self._table = 0
         self._up = False
+        self._view: set[Route] = set()  # what belongs into the table of a MASTER, as of the last look at the main one
         self._routes: set[Route] = set()  # what was put into the table as MASTER
         self._late: set[AddressWithPrefix] = set()  # to be added once the device is up
         self._local: set[AddressWithPrefix] = set()  # for which there are routes that say so, as long as it is up
@@ -72,13 +73,16 @@ class MacvlanDevice:
             routing.settle(kernel, self._table, set(kernel.routes(self._table)), closed)
             self._routes, self._local = set(), set()
         routing.set_rules(kernel, self._table, self._config.addresses)
+        self._look(kernel)
 
     def hold(self, kernel: Kernel) -> str | None:
-        """Up, and the routes with it. Gives, in words, which routes the kernel does not want there; None if none."""
+        """Up, and the routes with it, as they were last seen: to read a large main table takes longer than the whole
+        takeover, and :meth:`follow` makes up for what has changed since. Gives, in words, which routes the kernel does
+        not want there; None if none."""
         if not self._index:
             raise PlaneError(f"there is no interface {self._config.interface}")
         shared = self._config.addresses
-        routes = routing.view(kernel, self._parent, self._index, shared, self._config.vhid)
+        routes = self._view
         refused = None
         kernel.send(
             [
@@ -101,13 +105,14 @@ class MacvlanDevice:
         return refused
 
     def follow(self, kernel: Kernel) -> str | None:
-        """Routes or rules have changed. Gives, in words, what of ours somebody else has removed; None if nothing."""
+        """Routes or rules have changed, or may have. Gives, in words, what of ours somebody else has removed; None if
+        nothing."""
         if not self._index:
             return None
-        routes = routing.view(kernel, self._parent, self._index, self._config.addresses, self._config.vhid)
-        if self._up:  # otherwise it was of use all the same: the next "hold" need not read the main table
-            routing.settle(kernel, self._table, self._routes, routes)
-            self._routes = routes
+        self._look(kernel)
+        if self._up:  # otherwise it was for the next "hold"
+            routing.settle(kernel, self._table, self._routes, self._view)
+            self._routes = self._view
         return self._missing_rules(kernel)
 
     def release(self, kernel: Kernel) -> None:
@@ -151,6 +156,9 @@ class MacvlanDevice:
         if missing:
             return f"{_were(missing)} removed from {self.name}"
         return self._missing_rules(kernel)
+
+    def _look(self, kernel: Kernel) -> None:
+        self._view = routing.view(kernel, self._parent, self._index, self._config.addresses, self._config.vhid)
 
     def _missing_rules(self, kernel: Kernel) -> str | None:
         missing = sorted(routing.missing_rules(kernel, self._table, self._config.addresses))

@@ -21,7 +21,7 @@ from carptwist.interfaces import ILinkMonitor, IPlane
 from carptwist.planes import PlaneError, addresses, messages, routing, sysctls
 from carptwist.planes.inspection import Inspection
 from carptwist.planes.kernel import Kernel
-from carptwist.planes.orders import Orders
+from carptwist.planes.orders import Orders, Urgency
 
 T = TypeVar("T")
 
@@ -65,10 +65,10 @@ class InterfacePlane:
         return self._ordered(self._prepare)
 
     def hold(self) -> Deferred[None]:
-        return self._ordered(self._hold)
+        return self._ordered(self._hold, Urgency.TAKEOVER)
 
     def release(self) -> Deferred[None]:
-        return self._ordered(self._release)
+        return self._ordered(self._release, Urgency.TAKEOVER)
 
     def withdraw(self) -> Deferred[None]:
         self._inspection.stop()
@@ -127,9 +127,9 @@ class InterfacePlane:
         missing = [str(address) for address in self._held if address not in there]
         return f"{', '.join(missing)} no longer on {interface.name}" if missing else None
 
-    def _ordered(self, order: Callable[[Kernel], T]) -> Deferred[T]:
+    def _ordered(self, order: Callable[[Kernel], T], urgency: Urgency = Urgency.CARE) -> Deferred[T]:
         self._inspection.busy += 1
-        return self._orders.give(order, self._config.name).addBoth(self._done)
+        return self._orders.give(order, self._config.name, urgency).addBoth(self._done)
 
     def _done(self, result: T) -> T:
         self._inspection.busy -= 1

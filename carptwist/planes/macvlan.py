@@ -32,7 +32,7 @@ from carptwist.interfaces import ILinkMonitor, IPlane
 from carptwist.planes.device import MacvlanDevice
 from carptwist.planes.inspection import Inspection
 from carptwist.planes.kernel import Kernel
-from carptwist.planes.orders import Orders
+from carptwist.planes.orders import Orders, Urgency
 from carptwist.planes.sysctls import Sysctls
 
 T = TypeVar("T")
@@ -70,6 +70,8 @@ class MacvlanPlane:
         self._inspection = Inspection(clock, monitor, lambda: self._ordered(self._device.examine), damaged)
         self._holding = False
         self._unwatch_routes: Callable[[], None] | None = None
+        self._following = False
+        self._follow_again = False
 
     # IPlane
 
@@ -78,11 +80,11 @@ class MacvlanPlane:
 
     def hold(self) -> Deferred[None]:
         self._holding = True
-        return self._ordered(self._device.hold).addCallback(self._held)
+        return self._ordered(self._device.hold, Urgency.TAKEOVER).addCallback(self._held)
 
     def release(self) -> Deferred[None]:
         self._holding = False
-        return self._ordered(self._device.release)
+        return self._ordered(self._device.release, Urgency.TAKEOVER)
 
     def withdraw(self) -> Deferred[None]:
         self._holding = False
@@ -102,9 +104,20 @@ class MacvlanPlane:
         self._inspection.watch(self._device.name)
         if self._unwatch_routes is None:
             self._unwatch_routes = self._monitor.watch_routes(self._routes_changed)
+            self._routes_changed()  # maybe they have, before anybody watched
 
     def _routes_changed(self) -> None:
-        self._ordered(self._device.follow).addCallbacks(self._tell, self._cannot_follow)
+        # A route that flaps may do so faster than a large table can be read: one look is enough for all changes before.
+        self._follow_again = self._following
+        if not self._following:
+            self._following = True
+            following = self._orders.give(self._device.follow, self._config.name)
+            following.addCallbacks(self._tell, self._cannot_follow).addBoth(self._followed)
+
+    def _followed(self, _: None) -> None:
+        self._following = False
+        if self._follow_again:
+            self._routes_changed()
 
     def _tell(self, wrong: str | None) -> None:
         if wrong is not None and self._unwatch_routes is not None:
@@ -115,9 +128,9 @@ class MacvlanPlane:
         if self._holding and self._monitor.state(self._device.name).up:
             self._damaged(f"the routes of {self._device.name}: {failure.getErrorMessage()}")
 
-    def _ordered(self, order: Callable[[Kernel], T]) -> Deferred[T]:
+    def _ordered(self, order: Callable[[Kernel], T], urgency: Urgency = Urgency.CARE) -> Deferred[T]:
         self._inspection.busy += 1
-        return self._orders.give(order, self._config.name).addBoth(self._done)
+        return self._orders.give(order, self._config.name, urgency).addBoth(self._done)
 
     def _done(self, result: T) -> T:
         self._inspection.busy -= 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -10,6 +11,8 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from carptwist.lab.prober import Prober
 from carptwist.lab.watcher import Watcher
 from carptwist.planes import PlaneError
+from carptwist.planes.kernel import Kernel
+from carptwist.planes.view import Route
 from tests.planes.host import HostTestCase, config
 
 Step = Generator[Deferred[Any], Any, None]
@@ -271,6 +274,61 @@ class RoutesTests(HostTestCase):
         )
         self.ip("route", "del", "198.51.100.0/24")
         yield self.until(lambda: "198.51.100.0/24" not in self.ip("route", "show", "table", "all"), "its end")
+
+    @inlineCallbacks
+    def test_follow_the_main_table_as_backup(self) -> Step:
+        """What has changed meanwhile is there with the takeover."""
+        plane = yield self.held()
+        yield plane.release()
+        self.ip("route", "add", "198.51.100.0/24", "via", "192.0.2.254")
+        yield self.pause(1)
+        yield plane.hold()
+        self.assertEqual(self.way(SHARED4, "198.51.100.1"), self.device())
+
+    @inlineCallbacks
+    def test_taking_over_does_not_read_the_main_table(self) -> Step:
+        """However large it is: the routes are those of the last look, and the news are followed afterwards."""
+        plane = self.plane()
+        yield plane.prepare()
+        yield self.pause(0.5)
+        kernels: list[Kernel] = []
+        yield self.orders.give(kernels.append, "test")
+        asked: list[object] = []
+        read = kernels[0].main_routes
+
+        def watched(families: Iterable[int]) -> list[Route]:
+            asked.append(families)
+            return read(families)
+
+        self.patch(kernels[0], "main_routes", watched)
+        # The monitor has no time to tell of the route.
+        self.ip("route", "add", "198.51.100.0/24", "via", "192.0.2.254")
+        yield plane.hold()
+        self.assertEqual(asked, [])
+        yield self.until(lambda: self.way(SHARED4, "198.51.100.1") == self.device(), "the new route")
+        self.assertTrue(asked)
+
+    @inlineCallbacks
+    def test_a_flapping_route_queues_no_looks(self) -> Step:
+        """However often it changes while one look at the table is waiting, one more is enough."""
+        yield self.held()
+        yield self.pause(0.5)
+        go, looks = threading.Event(), []
+        self.addCleanup(go.set)
+        kernels: list[Kernel] = []
+        yield self.orders.give(kernels.append, "test")
+        read = kernels[0].main_routes
+        self.patch(kernels[0], "main_routes", lambda families: (looks.append(families), read(families))[1])
+        blocked = self.orders.give(lambda _: go.wait(20), "test")
+        for _ in range(5):
+            self.ip("route", "add", "198.51.100.0/24", "via", "192.0.2.254")
+            yield self.pause(0.3)
+            self.ip("route", "del", "198.51.100.0/24")
+            yield self.pause(0.3)
+        go.set()
+        yield blocked
+        yield self.pause(1)
+        self.assertIn(len(looks), (1, 2))
 
     @inlineCallbacks
     def test_of_the_hosts_own(self) -> Step:
