@@ -22,6 +22,11 @@ def missing_privileges(configuration: Configuration) -> str | None:
     return f"this needs {' and '.join(missing)}: run it as root, or give the service these capabilities"
 
 
+def may_change_host() -> bool:
+    """Whether this process has CAP_NET_ADMIN."""
+    return bool(_effective_capabilities() >> _CAP_NET_ADMIN & 1)
+
+
 def _effective_capabilities() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:"):

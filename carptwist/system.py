@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, assert_never
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from carptwist.config.schema import PlaneKind, VirtualHostConfig
+from carptwist.exclusion import claim
 from carptwist.interfaces import IFramePort, IFrameReceiver, IPlane, ISystem, LinkState
 from carptwist.links import membership
 from carptwist.links.netlink import LinkMonitor
@@ -32,22 +34,24 @@ class LinuxSystem:
     """Needs CAP_NET_RAW, and CAP_NET_ADMIN for any plane but ``none``.
 
     :param state_dir: where it is written down which kernel settings were changed.
-    :param changes_host: whether any plane does; if not, the host is not searched for leftovers either.
+    :param may_change_host: whether this process has CAP_NET_ADMIN; if not, it cannot remove leftovers either.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, *, state_dir: str, changes_host: bool = True) -> None:
+    def __init__(self, reactor: Any, *, state_dir: str, may_change_host: bool = True) -> None:
         self._reactor = reactor
-        self._changes_host = changes_host
+        self._may_change_host = may_change_host
+        self._claim: socket.socket | None = None
         self._orders = Orders(reactor)
         self._settings = Sysctls(Path(state_dir))
         self.monitor = LinkMonitor(reactor, own_protocol=PROTOCOL)
 
     @inlineCallbacks
     def start(self) -> Generator[Deferred[Any], Any, None]:
+        self._claim = claim()
         self._orders.start()
-        if self._changes_host:
+        if self._may_change_host:
             found = yield self._orders.give(lambda route: leftovers.clean(route, self._settings), "carptwist")
             if found:
                 self._log.warn("carp: removed what a former daemon had left behind: {found}", found=", ".join(found))
@@ -57,6 +61,8 @@ class LinuxSystem:
     def stop(self) -> Deferred[None]:
         self.monitor.stop()
         self._orders.stop()
+        if self._claim is not None:
+            self._claim.close()
         return succeed(None)
 
     def plane(self, config: VirtualHostConfig, damaged: Callable[[str], object]) -> IPlane:

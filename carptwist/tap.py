@@ -15,9 +15,8 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from carptwist.config.schema import PlaneKind
 from carptwist.configuration import ConfigurationError, Reading, load
-from carptwist.privileges import missing_privileges
+from carptwist.privileges import may_change_host, missing_privileges
 from carptwist.service import CarpService
 from carptwist.system import LinuxSystem
 
@@ -64,7 +63,7 @@ def makeService(options: Options) -> IService:
     system = LinuxSystem(
         reactor,
         state_dir=configuration.knobs.state_dir,
-        changes_host=any(vhid.plane is not PlaneKind.NONE for vhid in configuration.vhids),
+        may_change_host=may_change_host(),
     )
     return CarpService(configuration, reactor=reactor, system=system, gave_up=lambda: _end_in_failure(reactor))
 
