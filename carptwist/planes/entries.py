@@ -44,11 +44,13 @@ class Placed(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A rule of ours: what is sent from ``source`` asks ``table`` first."""
+    """A rule of ours: what comes in at ``incoming`` from ``source`` asks ``table`` first. What the host itself sends
+    comes in at the loopback device; empty: at any."""
 
     family: int
     source: str
     table: int
+    incoming: str = "lo"
 
 
 class Entry:

@@ -167,7 +167,12 @@ class Kernel:
         self._look_for_changes()
         if self._rules is None:
             self._rules = {
-                Rule(family, rule.get_attr("FRA_SRC"), rule.get_attr("FRA_TABLE"))
+                Rule(
+                    family,
+                    rule.get_attr("FRA_SRC"),
+                    rule.get_attr("FRA_TABLE"),
+                    rule.get_attr("FRA_IIFNAME") or "",
+                )
                 for family in FAMILIES
                 for rule in self._dump(messages.dump_rules(family))
                 if is_our_rule(rule.get_attr("FRA_PROTOCOL"), rule.get_attr("FRA_PRIORITY"), rule.get_attr("FRA_TABLE"))

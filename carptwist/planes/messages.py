@@ -30,7 +30,8 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from carptwist.config.schema import AddressWithPrefix
-from carptwist.planes.marks import PROTOCOL
+from carptwist.planes.entries import Rule
+from carptwist.planes.marks import PROTOCOL, RULE_PRIORITY
 from carptwist.planes.view import LOCAL_TABLE, Kind, Route
 
 # linux/if.h
@@ -121,14 +122,14 @@ def take_address(device: int, address: IPv4Address | IPv6Address, prefix_length:
     return message
 
 
-def put_rule(family: int, source: str, table: int, priority: int) -> Any:
-    """What is sent from an address asks a table first."""
-    return _rule(_request(fibmsg(), RTM_NEWRULE, NLM_F_CREATE), family, source, table, priority)
+def put_rule(rule: Rule) -> Any:
+    """What comes from an address asks a table first."""
+    return _rule(_request(fibmsg(), RTM_NEWRULE, NLM_F_CREATE), rule)
 
 
-def take_rule(family: int, source: str, table: int, priority: int) -> Any:
+def take_rule(rule: Rule) -> Any:
     """Undo :func:`put_rule`."""
-    return _rule(_request(fibmsg(), RTM_DELRULE), family, source, table, priority)
+    return _rule(_request(fibmsg(), RTM_DELRULE), rule)
 
 
 def put_route(route: Route, table: int) -> Any:
@@ -180,16 +181,18 @@ def _request(message: Any, kind: int, flags: int = 0) -> Any:
     return message
 
 
-def _rule(message: Any, family: int, source: str, table: int, priority: int) -> Any:
-    message["family"], message["action"] = family, _TO_TABLE
-    message["src_len"] = 32 if family == socket.AF_INET else 128
-    message["table"] = table if table <= LOCAL_TABLE else _TABLE_COMPAT
+def _rule(message: Any, rule: Rule) -> Any:
+    message["family"], message["action"] = rule.family, _TO_TABLE
+    message["src_len"] = 32 if rule.family == socket.AF_INET else 128
+    message["table"] = rule.table if rule.table <= LOCAL_TABLE else _TABLE_COMPAT
     message["attrs"] = [
-        ["FRA_SRC", source],
-        ["FRA_TABLE", table],
-        ["FRA_PRIORITY", priority],
+        ["FRA_SRC", rule.source],
+        ["FRA_TABLE", rule.table],
+        ["FRA_PRIORITY", RULE_PRIORITY],
         ["FRA_PROTOCOL", PROTOCOL],
     ]
+    if rule.incoming:
+        message["attrs"].append(["FRA_IIFNAME", rule.incoming])
     return message
 
 

@@ -4,10 +4,13 @@ The connected route of the parent comes first in the main table: without more, a
 address would leave through the parent, and the ARP requests for their receivers would tie the shared
 address to the parent's own MAC. Clients would learn that, and stay with a dead host. So::
 
-    rule   from 192.0.2.1 lookup T                 for each shared address, ahead of the main table
+    rule   from 192.0.2.1 iif lo lookup T          for each shared address, ahead of the main table
     T      as MASTER: what carptwist.planes.view makes of the main table
     T      as BACKUP: blackhole default            what a former MASTER still has to say stays unsaid
     main   192.0.2.0/24 dev macvlan metric 112xx   in case that the parent has no route to the prefix
+
+``iif lo`` is what the host sends itself. What it forwards is no affair of ours: a BACKUP may be the router of the
+MASTER.
 
 The blackhole is there until all routes are, and again before the first one goes: nothing slips out through the
 parent just before and after a takeover.
@@ -22,7 +25,7 @@ from carptwist.config.schema import AddressWithPrefix
 from carptwist.planes import messages
 from carptwist.planes.entries import Rule
 from carptwist.planes.kernel import Kernel
-from carptwist.planes.marks import ROUTE_METRIC, RULE_PRIORITY
+from carptwist.planes.marks import ROUTE_METRIC
 from carptwist.planes.view import LOCAL_TABLE, MAIN_TABLE, Kind, Route, families, nothing, prefixes, through
 
 Addresses = Iterable[AddressWithPrefix]
@@ -108,8 +111,8 @@ def set_rules(kernel: Kernel, table: int, addresses: Addresses) -> None:
     wanted = _rules(table, addresses)
     if there != wanted:
         kernel.change_rules(
-            [(rule, messages.put_rule(*rule, RULE_PRIORITY)) for rule in wanted - there],
-            [(rule, messages.take_rule(*rule, RULE_PRIORITY)) for rule in there - wanted],
+            [(rule, messages.put_rule(rule)) for rule in wanted - there],
+            [(rule, messages.take_rule(rule)) for rule in there - wanted],
         )
 
 
@@ -117,7 +120,7 @@ def remove_rules(kernel: Kernel, table: int | None = None) -> int:
     """Our rules of one table, or of all tables of ours; gives their number."""
     rules = [rule for rule in kernel.rules() if table in (None, rule.table)]
     if rules:
-        kernel.change_rules([], [(rule, messages.take_rule(*rule, RULE_PRIORITY)) for rule in rules])
+        kernel.change_rules([], [(rule, messages.take_rule(rule)) for rule in rules])
     return len(rules)
 
 

@@ -29,6 +29,20 @@ class LeftoversTests(HostTestCase):
         yield second.hold()
 
     @inlineCallbacks
+    def test_rules_of_an_older_version(self) -> Step:
+        """They took what came in anywhere, and go as well."""
+        before = self.everything()
+        for family, address in (("-4", "192.0.2.1"), ("-6", "2001:db8:2::1")):
+            for incoming in ((), ("iif", "lo")):
+                self.ip(
+                    *(family, "rule", "add", "from", address, *incoming, "lookup", "112000513"),
+                    *("priority", "11200", "protocol", "112"),
+                )
+        found = yield self.clean()
+        self.assertEqual(found, ["4 routing rules"])
+        self.assertEqual(self.everything(), before)
+
+    @inlineCallbacks
     def test_everything_goes(self) -> Step:
         """Devices, addresses, rules, routes and settings; and it is said what there was."""
         self.here.namespace.sysctl("ipv4.conf.em0.arp_announce", 1)

@@ -331,6 +331,35 @@ class RoutesTests(HostTestCase):
         self.assertIn(len(looks), (1, 2))
 
     @inlineCallbacks
+    def test_what_is_forwarded_is_not_touched(self) -> Step:
+        """A BACKUP that is the router of the MASTER routes what comes from the shared address."""
+        self.lab.lan("other").connect(self.here, "em1", addresses=["203.0.113.7/24", "2001:db8:3::7/64"])
+        for family in ("ipv4", "ipv6"):
+            self.here.namespace.sysctl(f"{family}.conf.all.forwarding", 1)
+        plane = self.plane()
+        yield plane.prepare()
+        for source, destination in ((SHARED4, "203.0.113.9"), (SHARED6, "2001:db8:3::9")):
+            self.assertEqual(self.way(source, destination), "")
+            forwarded = self.ip("route", "get", destination, "from", source, "iif", "em0")
+            self.assertIn("dev em1", forwarded)
+            self.assertNotIn("blackhole", forwarded)
+
+    @inlineCallbacks
+    def test_rules_of_an_older_version(self) -> Step:
+        """Those that took what is forwarded as well make way for those that do not."""
+        plane = self.plane()
+        yield plane.prepare()
+        wanted = self.ip("rule")
+        mine = next(line.split() for line in wanted.splitlines() if SHARED4 in line)
+        table = mine[mine.index("lookup") + 1]
+        self.ip("rule", "del", "from", SHARED4)
+        self.ip("rule", "add", "from", SHARED4, "lookup", table, "priority", "11200", "protocol", "112")
+        yield self.until(lambda: bool(self.damages), "told of the damage")
+        self.assertIn(SHARED4, self.damages[0])
+        yield plane.prepare()
+        self.assertEqual(self.ip("rule"), wanted)
+
+    @inlineCallbacks
     def test_of_the_hosts_own(self) -> Step:
         """Where the parent has an address of the prefix it sends; where it has none the device does."""
         plane = self.plane(config("192.0.2.1/24", "198.51.100.1/24", "2001:db8:9::1/64"))
