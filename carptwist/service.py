@@ -93,9 +93,20 @@ class CarpService(Service):
         # All vhids first: none may take part before the demotion of those that cannot is known.
         for attachment in self._attachments.values():
             attachment.start()
+        self._tell_what_is_missing()
         for vhost in self.roster.all():
             vhost.start()
         yield self._listen()
+
+    def _tell_what_is_missing(self) -> None:
+        missing = [name for name, attachment in self._attachments.items() if attachment.waiting]
+        if missing:
+            self._log.warn(
+                "carp: waiting for interface{s} {missing}: this host has {names}",
+                s="s" if len(missing) > 1 else "",
+                missing=", ".join(missing),
+                names=", ".join(self._system.monitor.names()) or "none",
+            )
 
     def _notify(self, vhost: VirtualHost, became: Became) -> None:
         config = vhost.config

@@ -6,7 +6,7 @@
                          |
                          +--> opens a voice when the device appears, closes it when it goes away
 
-An interface that does not exist yet is waited for, and said so.
+An interface that does not exist yet is waited for.
 """
 
 from __future__ import annotations
@@ -49,19 +49,13 @@ class Attachment:
         self._retry = Deadline(clock, self._look)
         self._clock = clock
         self._unwatch: Callable[[], None] | None = None
-        self._waiting = False
+        self.waiting = False  # for an interface that was not there at the start
 
     def start(self) -> None:
         """Look at the interface now, and from now on."""
         self._unwatch = self._monitor.watch(self.interface, self._changed)
         self._look()
-        if not self._link.exists:
-            self._waiting = True
-            self._log.warn(
-                "carp: waiting for interface {interface}: this host has {names}",
-                interface=self.interface,
-                names=", ".join(self._monitor.names()) or "none",
-            )
+        self.waiting = not self._link.exists
 
     def stop(self) -> None:
         """Close the voice; the vhids must have stopped before, for they want to say goodbye."""
@@ -78,8 +72,8 @@ class Attachment:
         if link.index != self._link.index:
             self._close()
         self._link = link
-        if link.exists and self._waiting:
-            self._waiting = False
+        if link.exists and self.waiting:
+            self.waiting = False
             self._log.info("carp: interface {interface} is there", interface=self.interface)
         if link.exists and self._voice is None:
             self._open(link)

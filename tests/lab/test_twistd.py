@@ -54,8 +54,8 @@ class TwistdTests(SceneTestCase):
             "/var/lib/carptwist", "/run/carptwist-lab/state"
         )
         daemon = scene.daemon("a", text)
-        daemon.expect("carp: waiting for interface em7: this host has lo, em0")
-        self.assertEqual(daemon.text().count("waiting for interface em7"), 1)
+        daemon.expect("carp: waiting for interfaces em7, em8: this host has lo, em0")
+        self.assertEqual(daemon.text().count("waiting for"), 1)
         daemon.stop()
 
     def test_an_interface_that_appears_is_used(self) -> None:

@@ -94,12 +94,13 @@ class AttachmentTests(SynchronousTestCase):
         self.assertFalse([line for line in self.logged if "is there" in line])
 
     def test_an_interface_that_is_not_there_is_waited_for(self) -> None:
-        """One line says so, and names those that there are."""
+        """Until it is there."""
         self.start()
-        self.assertIn("carp: waiting for interface em0: this host has lo, eth0", self.logged)
+        self.assertTrue(self.attachment.waiting)
         self.assertEqual(self.voices, [])
         self.assertIs(self.vhost.state, State.INIT)
         self.monitor.change(UP)
+        self.assertFalse(self.attachment.waiting)
         self.assertIn("carp: interface em0 is there", self.logged)
         self.assertIs(self.vhost.state, State.BACKUP)
 
