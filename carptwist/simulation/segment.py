@@ -67,14 +67,14 @@ class MemoryPort:
         self.interface = interface
         self.station = station
         self.receiver = receiver
-        self.failing: OSError | None = None  # set by a test: the kernel does not take frames
+        self.failures: list[OSError] = []  # what the next frames fail with
         self._segment: Segment | None = segment
 
     def send(self, frame: bytes) -> None:
         if self._segment is None:
             raise OSError(errno.ENODEV, f"the port on {self.interface} is closed")
-        if self.failing is not None:
-            raise self.failing
+        if self.failures:
+            raise self.failures.pop(0)
         self._segment.send(self.station, frame)
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class NodeCase(SynchronousTestCase):
         self.advertisements = AdvertisementProtocol("em0", self.roster, self.clock)
         self.arp = ArpProtocol(vhosts, self.clock)
         self.neighbor = NeighborProtocol(vhosts, self.clock, lambda: self.forwards)
-        ports = [
+        ports = self.ports = [
             self.segment.open("node", "em0", receiver) for receiver in (self.advertisements, self.arp, self.neighbor)
         ]
         self.hushed: list[bool] = []

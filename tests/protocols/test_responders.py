@@ -176,6 +176,15 @@ class RouterTests(NodeCase):
 class AnnouncementTests(NodeCase):
     """Becoming MASTER."""
 
+    def test_one_that_cannot_be_sent_does_not_keep_back_the_others(self) -> None:
+        """Each address that is announced is one that is found."""
+        vhost = self.master(1, "192.0.2.1/24", "192.0.2.10/24", "2001:db8::1/64")
+        self.ports[1].failures.append(OSError(105, "No buffer space available"))
+        self.assertRaises(OSError, self.voice.announce, vhost)
+        claimed = [packet.sender for packet in map(arp.read, self.frames()) if isinstance(packet, arp.Arp)]
+        self.assertEqual(claimed, [ip_address("192.0.2.10").packed])
+        self.assertEqual(len(self.frames()), 2)  # and the IPv6 one
+
     def test_every_address_is_announced(self) -> None:
         """A gratuitous request for IPv4, an unsolicited override advertisement to all nodes for IPv6."""
         self.vhid(1, "192.0.2.1/24", "192.0.2.10/24", "2001:db8::1/64")

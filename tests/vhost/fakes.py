@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -21,11 +23,13 @@ class WrittenVoice:
     def __init__(self, said: list[tuple[object, ...]]) -> None:
         self.said = said
         self.failing: OSError | None = None
+        self.when_advertising: Callable[[], object] = lambda: None
         self.closed = False
 
     def advertise(self, vhost: IVirtualHost, family: int, what: Advertise) -> None:
         if self.failing is not None:
             raise self.failing
+        self.when_advertising()
         self.said.append(("advertise", family, what.advbase, what.advskew))
 
     def announce(self, vhost: IVirtualHost) -> None:
