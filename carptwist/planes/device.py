@@ -49,6 +49,11 @@ class MacvlanDevice:
         parent = kernel.link(self._config.interface)
         if parent is None:
             raise PlaneError(f"there is no interface {self._config.interface}")
+        if self._has_ipv6 and not sysctls.has_ipv6():
+            raise PlaneError(
+                f"this kernel has no IPv6, and {self._config.name} has IPv6 addresses: take those out of its "
+                "addresses, or ipv6.disable=1 out of the kernel's command line"
+            )
         name = device_name(parent.number, self._config.vhid)
         if self.name not in ("", name):
             self._remove(kernel)  # on another interface that had the name
@@ -60,6 +65,8 @@ class MacvlanDevice:
         device = self._make(kernel, name, parent, found)
         self.name, self._index, self._parent = name, device.number, parent.number
         self._table = table(parent.number, self._config.vhid)
+        if self._has_ipv6 and sysctls.read("ipv6", name, "disable_ipv6") != 0:
+            sysctls.write("ipv6", name, "disable_ipv6", 0)  # whatever is the default for new devices
         self._up = self._up and device.up
         if device.up and not self._up:
             kernel.send([messages.set_down(device.number)])
@@ -156,6 +163,10 @@ class MacvlanDevice:
         if missing:
             return f"{_were(missing)} removed from {self.name}"
         return self._missing_rules(kernel)
+
+    @property
+    def _has_ipv6(self) -> bool:
+        return any(address.version == 6 for address in self._config.addresses)
 
     def _look(self, kernel: Kernel) -> None:
         self._view = routing.view(kernel, self._parent, self._index, self._config.addresses, self._config.vhid)

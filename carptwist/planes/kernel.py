@@ -24,7 +24,7 @@ from typing import Any
 from pyroute2 import IPRoute, NetlinkError
 from pyroute2.netlink.rtnl import RTM_DELRULE, RTM_NEWRULE
 
-from carptwist.planes import messages
+from carptwist.planes import messages, sysctls
 from carptwist.planes.entries import Entry, Link, Placed, Rule, is_marked, read_address, read_link
 from carptwist.planes.marks import PROTOCOL, is_our_rule
 from carptwist.planes.view import MAIN_TABLE, Route
@@ -82,6 +82,8 @@ class Kernel:
             raise
 
     def _dump(self, request: Any) -> list[Any]:
+        if request["family"] == socket.AF_INET6 and not sysctls.has_ipv6():
+            return []  # asked all the same such a kernel refuses, or tells of other families
         try:
             return list(self._route.nlm_request_batch([request]))
         except NetlinkError as error:

@@ -40,6 +40,11 @@ def read(family: str, interface: str, name: str) -> int | None:
         return None
 
 
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6 at all; where it is merely disabled on devices, it has."""
+    return (_CONF / "ipv6").is_dir()
+
+
 def write(family: str, interface: str, name: str, value: int) -> None:
     """Set one.
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 
 from carptwist.lab.prober import Prober
 from carptwist.lab.watcher import Watcher
-from carptwist.planes import PlaneError
+from carptwist.planes import PlaneError, sysctls
 from carptwist.planes.kernel import Kernel
 from carptwist.planes.view import Route
 from tests.planes.host import HostTestCase, config
@@ -157,6 +157,41 @@ class MacvlanPlaneTests(HostTestCase):
         for family in ("ipv4", "ipv6"):
             name = f"{family}.conf.{self.device()}.forwarding"
             self.assertEqual(self.here.namespace.sysctl(name), "1", name)
+
+    @inlineCallbacks
+    def test_ipv6_disabled_by_default(self) -> Step:
+        """The device has it all the same if it has IPv6 addresses, also when somebody disables it there later."""
+        for name in ("default", "all"):
+            self.here.namespace.sysctl(f"ipv6.conf.{name}.disable_ipv6", 1)
+        four = self.plane(config(f"{SHARED4}/24"))
+        yield four.prepare()
+        self.assertEqual(self.here.namespace.sysctl(f"ipv6.conf.{self.device()}.disable_ipv6"), "1")
+        yield four.withdraw()
+        plane = self.plane()
+        yield plane.prepare()
+        for _ in range(2):
+            yield plane.hold()
+            for address in BOTH:
+                self.assertTrue(self.is_local(address), address)
+            yield plane.release()
+        self.assertNotIn("fe80", self.ip("addr", "show", "dev", self.device()))
+        self.here.namespace.sysctl(f"ipv6.conf.{self.device()}.disable_ipv6", 1)
+        yield plane.prepare()
+        yield plane.hold()
+        self.assertTrue(self.is_local(SHARED6))
+
+    @inlineCallbacks
+    def test_kernel_without_ipv6(self) -> Step:
+        """The error says so, and nothing is changed; a vhid of IPv4 alone works there."""
+        self.patch(sysctls, "has_ipv6", lambda: False)  # no namespace has a kernel of its own
+        before = self.everything()
+        failure = yield self.assertFailure(self.plane().prepare(), PlaneError)
+        self.assertIn("ipv6.disable", str(failure))
+        self.assertEqual(self.everything(), before)
+        plane = self.plane(config(f"{SHARED4}/24"))
+        yield plane.prepare()
+        yield plane.hold()
+        self.assertTrue(self.is_local(SHARED4))
 
     @inlineCallbacks
     def test_two_hundred_addresses(self) -> Step:
