@@ -61,7 +61,7 @@ class MacvlanDevice:
         if found is not None and not is_our_device(name, found.kind, found.alias):
             raise PlaneError(f"there is a device {name} that is not carptwist's: rename or remove it")
         addresses.refuse_foreign(kernel, self._config.addresses, found.number if found is not None else 0)
-        self._settings.acquire(parent.name, self._config.name, sysctls.for_macvlans(parent.name))
+        self._settings.acquire(parent.number, parent.name, self._config.name, sysctls.for_macvlans(parent.name))
         device = self._make(kernel, name, parent, found)
         self.name, self._index, self._parent = name, device.number, parent.number
         self._table = table(parent.number, self._config.vhid)
@@ -143,7 +143,7 @@ class MacvlanDevice:
         """Nothing is left of it."""
         if self.name:
             self._remove(kernel)
-        self._settings.release(self._config.interface, self._config.name)
+        self._settings.release(self._config.name)
 
     def examine(self, kernel: Kernel) -> str | None:
         """What somebody else has done to it, in words; None if nothing."""

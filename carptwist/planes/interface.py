@@ -83,7 +83,7 @@ class InterfacePlane:
         if interface.number != self._index:
             self._held.clear()  # they went with the former interface of that name
         addresses.refuse_foreign(kernel, self._config.addresses, mine=0, excepted=self._held)
-        self._settings.acquire(interface.name, self._config.name, sysctls.for_addresses())
+        self._settings.acquire(interface.number, interface.name, self._config.name, sysctls.for_addresses())
         self._index = interface.number
         wanted = {address.ip for address in self._config.addresses}
         self._take_off(kernel, [address for address in self._held if address not in wanted])
@@ -108,7 +108,7 @@ class InterfacePlane:
 
     def _withdraw(self, kernel: Kernel) -> None:
         self._release(kernel)
-        self._settings.release(self._config.interface, self._config.name)
+        self._settings.release(self._config.name)
 
     def _take_off(self, kernel: Kernel, leaving: list[IPv4Address | IPv6Address]) -> None:
         for address in reversed(leaving):

@@ -2,9 +2,12 @@
 
 ::
 
-    acquire(em0, 1@em0, ...)  write the journal, then the settings
-    release(em0, 1@em0)       the last user of em0: the settings as they were, then the journal without em0
-    recover()                 at start: what the journal says that a dead predecessor had not put back
+    acquire(2, em0, 1@em0, ...)  write the journal, then the settings
+    release(1@em0)               the last user of device 2: the settings as they were, then the journal without it
+    recover()                    at start: what the journal says that a dead predecessor had not put back
+
+Settings belong to a device, not to a name: they go with one that is renamed, and another one that has got the name
+since has settings of its own. So devices are known by their index, and by the name that goes with it just then.
 
 The journal names this boot and, by its file name, this network namespace: what another one wrote is not ours to put
 back. It is replaced atomically, and always before a setting is changed.
@@ -16,7 +19,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,17 +69,19 @@ class Sysctls:
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
-        self._users: dict[str, set[str]] = {}
-        self._changes: dict[str, dict[str, _Change]] = {}  # interface -> setting -> what was done to it
+        self._users: dict[int, set[str]] = {}  # index of an interface -> who uses it
+        self._interfaces: dict[int, _Changed] = {}
 
-    def acquire(self, interface: str, user: str, wanted: Mapping[str, int]) -> None:
+    def acquire(self, index: int, interface: str, user: str, wanted: Mapping[str, int]) -> None:
         """Give settings of an interface the wanted values, for as long as it has users. Repeated, it mends what
-        somebody else has changed since.
+        somebody else has changed since; on another interface than before it releases the former one.
 
+        :param index: the interface; ``interface`` is its name now.
         :raises PlaneError: a setting or the journal cannot be written.
         """
-        self._users.setdefault(interface, set()).add(user)
-        changes = self._changes.setdefault(interface, {})
+        self._release(user, [number for number in self._users if number != index])
+        self._users.setdefault(index, set()).add(user)
+        changes = self._interfaces.setdefault(index, _Changed(interface, {})).settings
         for name, value in wanted.items():
             now = read("ipv4", interface, name)
             if now is None or now == value:
@@ -90,28 +95,35 @@ class Sysctls:
                     raise
             write("ipv4", interface, name, value)
 
-    def release(self, interface: str, user: str) -> None:
-        """The user is done; with the last one the settings are put back."""
-        users = self._users.get(interface, set())
-        users.discard(user)
-        if users:
-            return
-        self._users.pop(interface, None)
-        changes = self._changes.pop(interface, None)
-        if changes:
-            _put_back(interface, changes)
-            self._save()
+    def release(self, user: str) -> None:
+        """The user is done; with the last one the settings are put back, whatever the interface is called by now."""
+        self._release(user, list(self._users))
+
+    def _release(self, user: str, indexes: Iterable[int]) -> None:
+        for index in indexes:
+            users = self._users[index]
+            if user not in users:
+                continue
+            users.remove(user)
+            if users:
+                continue
+            del self._users[index]
+            changed = self._interfaces.pop(index)
+            if changed.settings:
+                _put_back(index, changed.settings)
+                self._save()
 
     def recover(self) -> list[str]:
-        """Put back what a predecessor that died had changed here; gives the interfaces. Journals of former boots go."""
+        """Put back what a predecessor that died had changed here; gives the names of the interfaces. Journals of former
+        boots go."""
         journal = self._load()
-        for interface, changes in journal.items():
-            _put_back(interface, changes)
+        for index, changed in journal.items():
+            _put_back(index, changed.settings)
         boot = _boot()
         for path in self._state_dir.glob("sysctls-*.json"):
             if path == self._journal or not _of_boot(path, boot):
                 path.unlink(missing_ok=True)
-        return sorted(journal)
+        return sorted(changed.name for changed in journal.values())
 
     # The journal
 
@@ -120,7 +132,7 @@ class Sysctls:
         return self._state_dir / f"sysctls-{_namespace()}.json"
 
     def _save(self) -> None:
-        interfaces = {interface: changes for interface, changes in self._changes.items() if changes}
+        interfaces = {index: changed for index, changed in self._interfaces.items() if changed.settings}
         journal = self._journal
         try:
             if not interfaces:
@@ -136,14 +148,17 @@ class Sysctls:
                 "write to"
             ) from None
 
-    def _load(self) -> dict[str, dict[str, _Change]]:
+    def _load(self) -> dict[int, _Changed]:
         try:
             journal: dict[str, Any] = json.loads(self._journal.read_text())
             if journal["boot"] != _boot():
                 return {}
             return {
-                str(interface): {str(name): _Change(int(was), int(became)) for name, (was, became) in changes.items()}
-                for interface, changes in journal["interfaces"].items()
+                int(index): _Changed(
+                    str(name),
+                    {str(setting): _Change(int(was), int(became)) for setting, (was, became) in settings.items()},
+                )
+                for index, (name, settings) in journal["interfaces"].items()
             }
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return {}  # none, or one that is not ours: nothing was changed on its account
@@ -156,9 +171,20 @@ class _Change(NamedTuple):
     became: int
 
 
-def _put_back(interface: str, changes: Mapping[str, _Change]) -> None:
+class _Changed(NamedTuple):
+    """An interface, by the name that it had first, and what was done to its settings."""
+
+    name: str
+    settings: dict[str, _Change]
+
+
+def _put_back(index: int, changes: Mapping[str, _Change]) -> None:
+    try:
+        interface = socket.if_indextoname(index)
+    except OSError:
+        return  # it has gone, and its settings with it
     for name, change in changes.items():
-        # Unless the interface has gone, or somebody else has decided otherwise meanwhile.
+        # Unless somebody else has decided otherwise meanwhile.
         if read("ipv4", interface, name) == change.became:
             write("ipv4", interface, name, change.was)
 

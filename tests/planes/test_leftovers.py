@@ -97,6 +97,18 @@ class LeftoversTests(HostTestCase):
         self.assertEqual(self.here.namespace.sysctl("ipv4.conf.em0.arp_announce"), "0")
 
     @inlineCallbacks
+    def test_interface_renamed_since(self) -> Step:
+        """Settings are put back where they were changed, and another interface that has got the name keeps its own."""
+        yield self.left_behind()
+        self.ip("link", "set", "em0", "name", "lan0")
+        self.ip("link", "add", "em0", "type", "veth", "peer", "name", "em1")
+        self.here.namespace.sysctl("ipv4.conf.em0.arp_ignore", 1)
+        yield self.clean()
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.lan0.arp_ignore"), "0")
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.lan0.arp_announce"), "0")
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.em0.arp_ignore"), "1")
+
+    @inlineCallbacks
     def test_another_namespace(self) -> Step:
         """Daemons of two namespaces with one state_dir: neither takes the other's journal for its own."""
         yield self.left_behind()
@@ -105,8 +117,8 @@ class LeftoversTests(HostTestCase):
         with there.namespace:
             theirs = Sysctls(self.state_dir)
             self.assertEqual(theirs.recover(), [])
-            theirs.acquire("em0", "1@em0", {"arp_ignore": 1})
-            theirs.release("em0", "1@em0")
+            theirs.acquire(there.index("em0"), "em0", "1@em0", {"arp_ignore": 1})
+            theirs.release("1@em0")
         self.assertEqual(there.namespace.sysctl("ipv4.conf.em0.arp_ignore"), "0")
         found = yield self.clean()
         self.assertIn("settings of em0", found)

@@ -126,6 +126,43 @@ class MacvlanPlaneTests(HostTestCase):
         self.assertEqual(self.everything(), before)
 
     @inlineCallbacks
+    def test_settings_of_a_renamed_interface(self) -> Step:
+        """They are put back all the same."""
+        plane = self.plane()
+        yield plane.prepare()
+        self.ip("link", "set", "em0", "name", "lan0")
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.lan0.arp_announce"), "2")
+        yield plane.withdraw()
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.lan0.arp_announce"), "0")
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.lan0.arp_ignore"), "0")
+        self.assertEqual(list(self.state_dir.iterdir()), [])
+
+    @inlineCallbacks
+    def test_settings_of_an_interface_made_anew(self) -> Step:
+        """What the administrator has set there is not taken for what was set on the former one."""
+        plane = self.plane()
+        yield plane.prepare()
+        self.ip("link", "del", "em0")
+        self.ip("link", "add", "em0", "type", "veth", "peer", "name", "em1")
+        self.here.namespace.sysctl("ipv4.conf.em0.arp_announce", 2)
+        yield plane.prepare()
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.em0.arp_ignore"), "1")
+        yield plane.withdraw()
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.em0.arp_announce"), "2")
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.em0.arp_ignore"), "0")
+
+    @inlineCallbacks
+    def test_settings_of_another_interface_with_the_name(self) -> Step:
+        """The former one, which is called otherwise now, has its settings back as soon as the vhid is on the other."""
+        plane = self.plane()
+        yield plane.prepare()
+        self.ip("link", "set", "em0", "name", "lan0")
+        self.ip("link", "add", "em0", "type", "veth", "peer", "name", "em1")
+        yield plane.prepare()
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.lan0.arp_ignore"), "0")
+        self.assertEqual(self.here.namespace.sysctl("ipv4.conf.em0.arp_ignore"), "1")
+
+    @inlineCallbacks
     def test_one_address_of_two_vhids(self) -> Step:
         """ARP balancing: both hold it, and it is reachable as long as one does."""
         first, second = self.plane(), self.plane(config(f"{SHARED4}/24", vhid=2))
