@@ -127,6 +127,7 @@ class MacvlanDevice:
         if not self._index:
             return
         shared = self._config.addresses
+        self._up = False  # first: if this fails, to prepare it again must take it down, and not leave it up as held
         try:
             kernel.send([*routing.closing(kernel, self._table, shared), messages.set_down(self._index)])
         except NetlinkError as error:
@@ -135,7 +136,6 @@ class MacvlanDevice:
         # Routes through the device went with "link down"; those that throw back to the main table did not.
         left = [messages.take_route(route, self._table) for route in self._routes if not route.device]
         kernel.send(routing.unlocal4(self._index, shared) + left, tolerant=True)
-        self._up = False
         self._routes, self._local = set(), set()
         self._late |= {address for address in shared if address.version == 6 and address.is_link_local}
 

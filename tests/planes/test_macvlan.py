@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Generator, Iterable
 from typing import Any
 
+from pyroute2 import NetlinkError
 from twisted.internet.defer import Deferred, inlineCallbacks
 
 from carptwist.lab.prober import Prober
@@ -161,6 +163,30 @@ class MacvlanPlaneTests(HostTestCase):
         yield plane.prepare()
         self.assertEqual(self.here.namespace.sysctl("ipv4.conf.lan0.arp_ignore"), "0")
         self.assertEqual(self.here.namespace.sysctl("ipv4.conf.em0.arp_ignore"), "1")
+
+    @inlineCallbacks
+    def test_release_that_failed(self) -> Step:
+        """Prepared again nothing is reachable, whatever state the device was left in."""
+        plane = self.plane()
+        yield plane.prepare()
+        yield plane.hold()
+        kernels: list[Kernel] = []
+        yield self.orders.give(kernels.append, "test")
+        send = kernels[0].send
+
+        def refuse(requests: object, tolerant: bool = False) -> None:
+            raise NetlinkError(errno.ENOBUFS)
+
+        kernels[0].send = refuse  # type: ignore[method-assign, assignment]
+        yield self.assertFailure(plane.release(), PlaneError)
+        kernels[0].send = send  # type: ignore[method-assign]
+        self.assertIn("state UP", self.ip("link", "show", self.device()))
+        yield plane.prepare()
+        for address in BOTH:
+            self.assertFalse(self.is_local(address), address)
+        self.assertIn("state DOWN", self.ip("link", "show", self.device()))
+        yield plane.hold()
+        self.assertEqual(self.way(SHARED4, "192.0.2.9"), self.device())
 
     @inlineCallbacks
     def test_one_address_of_two_vhids(self) -> Step:
