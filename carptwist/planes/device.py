@@ -19,7 +19,7 @@ from pyroute2 import NetlinkError
 from carptwist.config.schema import AddressWithPrefix, VirtualHostConfig
 from carptwist.planes import PlaneError, addresses, messages, routing, sysctls
 from carptwist.planes.entries import Link
-from carptwist.planes.kernel import Kernel
+from carptwist.planes.kernel import Kernel, reason
 from carptwist.planes.marks import device_alias, device_name, is_our_device, table
 from carptwist.planes.view import Route
 
@@ -105,7 +105,7 @@ class MacvlanDevice:
         except NetlinkError as error:
             # Somebody's odd route is no reason not to be there for all the others.
             kernel.send(routing.opening(self._table, routes), tolerant=True)
-            refused = f"not all routes of {self._config.interface} can be had on {self.name}: {error}"
+            refused = f"not all routes of {self._config.interface} can be had on {self.name}: {reason(error)}"
         stale = [messages.take_route(route, self._table) for route in self._routes - routes]
         kernel.send(stale + routing.opened(kernel, self._table, shared), tolerant=True)
         self._routes = routes
@@ -181,12 +181,21 @@ class MacvlanDevice:
                 return found
             kernel.send([messages.remove_device(found.number)])
         # In one message: whoever is killed leaves nothing without its mark.
-        kernel.send(
-            [
-                messages.new_macvlan(name, parent.number, self._mac),
-                messages.name_alias(name, device_alias(self._config.name)),
-            ]
-        )
+        try:
+            kernel.send(
+                [
+                    messages.new_macvlan(name, parent.number, self._mac),
+                    messages.name_alias(name, device_alias(self._config.name)),
+                ]
+            )
+        except NetlinkError as error:
+            master = kernel.link_at(parent.master) if parent.master else None
+            if error.code != errno.EBUSY or master is None:
+                raise
+            raise PlaneError(
+                f"{parent.name} is a port of {master.name}: put the vhid on {master.name} "
+                f"([vhid {self._config.vhid}@{master.name}])"
+            ) from error
         for family, setting, value in _device_settings(parent.name):
             if sysctls.read(family, name, setting) not in (None, value):
                 sysctls.write(family, name, setting, value)

@@ -22,8 +22,8 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 
 class Link(NamedTuple):
-    """A network device. ``number`` is its index; ``parent`` is that of the device on top of which it is, 0 if there is
-    none."""
+    """A network device. ``number`` is its index; ``parent`` is that of the device on top of which it is, ``master``
+    that of the bridge or bond of which it is a port, 0 if there is none."""
 
     number: int
     name: str
@@ -32,6 +32,7 @@ class Link(NamedTuple):
     kind: str
     alias: str
     parent: int
+    master: int
 
 
 class Placed(NamedTuple):
@@ -91,6 +92,7 @@ def read_link(message: Any) -> Link:
         message.get(("linkinfo", "kind")) or "",
         message.get_attr("IFLA_IFALIAS") or "",
         message.get_attr("IFLA_LINK") or 0,
+        message.get_attr("IFLA_MASTER") or 0,
     )
 
 

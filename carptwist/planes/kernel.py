@@ -16,6 +16,7 @@ own routes and addresses are recognised by their mark, our own rules by their nu
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterable
@@ -241,6 +242,11 @@ class Kernel:
         self._addresses = self._rules = None
         self._main.clear()
         self._rule_news = -1
+
+
+def reason(error: NetlinkError) -> str:
+    """Why the kernel refused a request, in words."""
+    return os.strerror(error.code)
 
 
 def _conversation() -> IPRoute:

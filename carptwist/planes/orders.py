@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 from carptwist.planes import PlaneError
-from carptwist.planes.kernel import Kernel
+from carptwist.planes.kernel import Kernel, reason
 
 T = TypeVar("T")
 
@@ -94,4 +94,4 @@ class Orders:
             return order(self._kernel)
         except NetlinkError as error:
             remedy = ": it needs CAP_NET_ADMIN" if error.code == errno.EPERM else ""
-            raise PlaneError(f"the kernel refused what {whose} needs: {error}{remedy}") from error
+            raise PlaneError(f"the kernel refused what {whose} needs: {reason(error)}{remedy}") from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from typing import Any
 
 from pyroute2 import NetlinkError
@@ -114,6 +116,25 @@ class MacvlanPlaneTests(HostTestCase):
         self.assertIn(self.device(), str(failure))
         yield plane.withdraw()
         self.assertEqual(self.everything(), before)
+
+    @inlineCallbacks
+    def test_port_of_a_bridge(self) -> Step:
+        """There can be no macvlan: the error names the bridge, where there can be one."""
+        self.ip("link", "add", "br0", "type", "bridge")
+        self.ip("link", "set", "em0", "master", "br0")
+        before = self.everything()
+        plane = self.plane()
+        failure = yield self.assertFailure(plane.prepare(), PlaneError)
+        self.assertIn("em0 is a port of br0: put the vhid on br0", str(failure))
+        yield plane.withdraw()
+        self.assertEqual(self.everything(), before)
+
+    @inlineCallbacks
+    def test_refused_by_the_kernel(self) -> Step:
+        """The error has the kernel's reason in words."""
+        plane = self.plane(replace(config(), interface="lo"))  # on which there can be no macvlan
+        failure = yield self.assertFailure(plane.prepare(), PlaneError)
+        self.assertEqual(str(failure), f"the kernel refused what 1@lo needs: {os.strerror(errno.EINVAL)}")
 
     @inlineCallbacks
     def test_settings_are_shared_by_vhids(self) -> Step:
