@@ -53,11 +53,11 @@ unit: $(VENV)/tested-with
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report
 
-# The peers that the lab tests run against. Without root the tests say what they miss.
+# The peer that the lab tests run against, and ip(8), which its scripts use. Without root the tests say what they miss.
 packages:
-	@command -v ucarp >/dev/null || test -x /usr/sbin/ucarp \
-		|| { test "$$(id -u)" = 0 && apt-get update -qq && $(APT) ucarp; } \
-		|| echo "ucarp is not installed, and cannot be: its tests will be skipped" >&2
+	@PATH=$$PATH:/usr/sbin:/sbin; { command -v ucarp && command -v ip; } >/dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && $(APT) ucarp iproute2; } \
+		|| echo "ucarp or ip is not installed, and cannot be: their tests will be skipped" >&2
 
 bench: $(VENV)/tested-with packages
 	@for bench in tests/benches/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
