@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find carptwist twisted -name '*.py' -o -name '*.ini') setup.cfg pyproject.toml README.md
+BENCHES := $(filter-out __init__,$(basename $(notdir $(wildcard tests/benches/*.py))))
 APT := apt-get install -y -qq --no-install-recommends
 
 .PHONY: help install demo test lint types unit lab packages bench docs clean
@@ -60,7 +61,7 @@ packages:
 		|| echo "ucarp or ip is not installed, and cannot be: their tests will be skipped" >&2
 
 bench: $(VENV)/tested-with packages
-	@for bench in tests/benches/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python -m tests.benches.$$bench || exit 1; done
 
 docs: $(VENV)/tested-with
 	$(BIN)/python -m carptwist.election.table > docs/election-table.md
