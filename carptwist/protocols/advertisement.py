@@ -199,6 +199,7 @@ class AdvertisementProtocol:
             [phrase.octets for phrase in config.phrases] or [b""],
             [address.ip for address in config.addresses],
             host_addresses=self._own,
+            source_mac=heard.source_mac,
         )
 
 
