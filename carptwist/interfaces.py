@@ -54,7 +54,8 @@ class Hearing(NamedTuple):
     """A valid advertisement, as far as the rules and the operator want to know of it.
 
     ``source`` is the packed network source, 4 or 16 octets; ``implementation`` what the sender was
-    recognised as from all that was heard of it.
+    recognised as from all that was heard of it; ``phrase`` which of the configured pass phrases it signs with, 0 the
+    first.
     """
 
     family: int
@@ -64,6 +65,7 @@ class Hearing(NamedTuple):
     advskew: int
     demote: int
     counter: int
+    phrase: int = 0
 
 
 class ILinkMonitor(Interface):
@@ -128,6 +130,11 @@ class IPlane(Interface):
         "before it is known."
     )
     answers: bool = Attribute("Whether our responders answer for the addresses (True) or the kernel does.")
+
+    def adopt(config: VirtualHostConfig) -> None:
+        """From the next :meth:`prepare` on these addresses, of the same vhid on the same interface. What is held by
+        then of them stays reachable without a gap; what is new becomes so with the next :meth:`hold`, and what is no
+        longer there is not reachable any more when ``prepare`` has fired."""
 
     def prepare() -> Deferred[None]:
         """Do beforehand all that can be done while BACKUP. Nothing becomes reachable. Idempotent: also

@@ -12,6 +12,7 @@ from carptwist.election.precedence import is_bow_out
 from carptwist.election.state import State
 from carptwist.vhost.peers import Peer
 from carptwist.vhost.roster import Roster
+from carptwist.vhost.sysctl import Sysctls
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire.carp import virtual_mac
 from carptwist.wire.ethernet import format_mac
@@ -34,12 +35,12 @@ class StatusReport:
     def snapshot(self) -> dict[str, Any]:
         """The object of ``carpctl status --json``."""
         roster = self._roster
-        knobs = roster.knobs
+        sysctls = Sysctls(roster)
         return {
             "version": __version__,
             "host": self._host,
             "started": self._time(self._started),
-            "preempt": knobs.preempt,
+            "preempt": roster.knobs.preempt,
             "demotion": roster.ledger.sum,
             "ledger": [
                 {
@@ -51,15 +52,7 @@ class StatusReport:
                 }
                 for entry in roster.ledger.entries
             ],
-            "sysctl": {
-                "allow": int(knobs.allow),
-                "preempt": int(knobs.preempt),
-                "dscp": knobs.dscp,
-                "log": knobs.log,
-                "demotion": roster.ledger.sum,
-                "ifdown_demotion_factor": knobs.ifdown_demotion_factor,
-                "senderr_demotion_factor": knobs.senderr_demotion_factor,
-            },
+            "sysctl": {name: sysctls.read(name) for name in sysctls.names() if name != "stats"},
             "stats": roster.counters.as_dict(),
             "vhids": [self._vhid(vhost) for vhost in roster.all()],
         }
@@ -85,9 +78,9 @@ class StatusReport:
             "master": self._master(vhost),
             "peers": [self._peer(vhost, peer) for peer in vhost.peers.all()],
             "transitions": vhost.transitions,
-            "sent": vhost.sent,
+            "sent": vhost.sending.sent,
             "received": vhost.received,
-            "send_errors": vhost.send_errors,
+            "send_errors": vhost.sending.errors,
             "refused": dict(vhost.refusals),
             "conflicts": vhost.conflicts,
         }
@@ -112,6 +105,7 @@ class StatusReport:
             "source": str(ip_address(peer.hearing.source)),
             "implementation": peer.hearing.implementation,
             "last_heard": self._time(peer.last_heard),
+            "phrase": peer.hearing.phrase + 1,
             # Only a MASTER speaks in CARP: a node that is silent is known from the past alone.
             "state": "MASTER" if following and not is_bow_out(peer.hearing.advbase, peer.hearing.advskew) else "BACKUP",
         }

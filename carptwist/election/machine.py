@@ -172,11 +172,26 @@ class Machine:
         if demotion == self._demotion:
             return []
         self._demotion = demotion
-        if self.state is not State.MASTER:
-            return []
         # At once, so that the others can react at once.
-        self._advertise_at = now + interval_seconds(self.settings.advbase, self.effective_advskew)
-        return [self._advertise()]
+        return self._advertise_now(now) if self.state is State.MASTER else []
+
+    def reconfigured(self, now: float, settings: Settings) -> list[Effect]:
+        """The operator decided otherwise. The state stays; timers run on from where they began."""
+        before, self.settings = self.settings, settings
+        if self.state is State.BACKUP:
+            later = _patience(settings) - _patience(before)
+            for family in settings.families:
+                due = self._master_down.get(family)
+                # Of a family that is new here nobody could be heard before.
+                self._master_down[family] = now + _patience(settings) if due is None else due + later
+            for family in before.families:
+                if family not in settings.families:
+                    del self._master_down[family]
+            return []
+        if self.state is State.MASTER:
+            # At once: the others compare and time out by what they heard last, and the digest may be another one.
+            return self._advertise_now(now)
+        return []
 
     # What the inputs share
 
@@ -225,6 +240,10 @@ class Machine:
         self._repeat_announcement_at = now + 2 * interval_seconds(self.settings.advbase, self.effective_advskew)
         return effects
 
+    def _advertise_now(self, now: float) -> list[Effect]:
+        self._advertise_at = now + interval_seconds(self.settings.advbase, self.effective_advskew)
+        return [self._advertise()]
+
     def _advertise(self) -> Effect:
         return Advertise(self.settings.advbase, self.effective_advskew, self.demote)
 
@@ -233,7 +252,7 @@ class Machine:
         return Announce()
 
     def _await_master(self, now: float, families: tuple[int, ...]) -> None:
-        due = now + master_down_seconds(self.settings.advbase, self.settings.advskew)
+        due = now + _patience(self.settings)
         for family in families:
             self._master_down[family] = due
 
@@ -251,3 +270,7 @@ class Machine:
         if state is State.MASTER:
             effects.append(Hold())
         return effects
+
+
+def _patience(settings: Settings) -> float:
+    return master_down_seconds(settings.advbase, settings.advskew)

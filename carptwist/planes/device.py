@@ -44,8 +44,9 @@ class MacvlanDevice:
         self._late: set[AddressWithPrefix] = set()  # to be added once the device is up
         self._local: set[AddressWithPrefix] = set()  # for which there are routes that say so, as long as it is up
 
-    def prepare(self, kernel: Kernel) -> None:
-        """Down, with its addresses; if it is up because it is held, it stays so."""
+    def prepare(self, kernel: Kernel, config: VirtualHostConfig) -> None:
+        """Down, with the addresses of ``config``; if it is up because it is held, it stays so."""
+        before, self._config = self._config, config
         parent = kernel.link(self._config.interface)
         if parent is None:
             raise PlaneError(f"there is no interface {self._config.interface}")
@@ -74,7 +75,10 @@ class MacvlanDevice:
         self._late = set(addresses.converge(kernel, device.number, there, self._config.addresses, self._up))
         kernel.send(routing.unlocal6(device.number, self._local - set(self._config.addresses)), tolerant=True)
         self._local &= set(self._config.addresses)
-        if not self._up:
+        if self._up:
+            abandoned = routing.abandoned(before.addresses, config.addresses)
+            kernel.send(routing.unreaching(device.number, abandoned, config.vhid), tolerant=True)
+        else:
             kernel.send(routing.unlocal4(device.number, self._config.addresses), tolerant=True)
             closed = routing.closed(kernel, self._table, self._config.addresses)
             routing.settle(kernel, self._table, set(kernel.routes(self._table)), closed)

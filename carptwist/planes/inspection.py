@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -14,11 +15,13 @@ from carptwist.interfaces import ILinkMonitor
 #: Changes come in bursts: one look at what is left of them.
 SETTLE_SECONDS = 0.05
 
+T = TypeVar("T")
+
 
 class Inspection:
     """Watches one device, and examines it a moment after each change.
 
-    :param examine: fires with what is wrong, None if nothing is. Not called while :attr:`busy`.
+    :param examine: fires with what is wrong, None if nothing is. Not called while the plane itself is at work.
     :param damaged: told what is wrong.
     """
 
@@ -31,7 +34,7 @@ class Inspection:
         examine: Callable[[], Deferred[str | None]],
         damaged: Callable[[str], object],
     ) -> None:
-        self.busy = 0
+        self._busy = 0
         self._clock = clock
         self._monitor = monitor
         self._examine = examine
@@ -57,16 +60,25 @@ class Inspection:
         if pending is not None:
             pending.cancel()
 
+    def during(self, work: Deferred[T]) -> Deferred[T]:
+        """What changes until ``work`` fires is the plane's own doing, or will be looked at then."""
+        self._busy += 1
+        return work.addBoth(self._done)
+
+    def _done(self, result: T) -> T:
+        self._busy -= 1
+        return result
+
     def _soon(self) -> None:
         if self._pending is None:
             self._pending = self._clock.callLater(SETTLE_SECONDS, self._look)
 
     def _look(self) -> None:
         self._pending = None
-        if self.busy:
+        if self._busy:
             self._soon()
             return
-        self._examine().addCallbacks(self._tell, self._cannot)
+        self.during(self._examine()).addCallbacks(self._tell, self._cannot)
 
     def _tell(self, wrong: str | None) -> None:
         if wrong is not None and self._unwatch is not None:

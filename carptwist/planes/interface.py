@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from carptwist.config.schema import VirtualHostConfig
+from carptwist.config.schema import AddressWithPrefix, VirtualHostConfig
 from carptwist.interfaces import ILinkMonitor, IPlane
 from carptwist.planes import PlaneError, addresses, messages, routing, sysctls
 from carptwist.planes.inspection import Inspection
@@ -50,8 +50,9 @@ class InterfacePlane:
         self._monitor = monitor
         self._settings = settings
         self._index = 0
+        self._wanted = config.addresses  # as of the last "prepare"; for the kernel's thread
         self._held: dict[IPv4Address | IPv6Address, int] = {}  # our addresses, with their prefix lengths
-        self._inspection = Inspection(clock, monitor, lambda: self._ordered(self._examine), damaged)
+        self._inspection = Inspection(clock, monitor, lambda: orders.give(self._examine, config.name), damaged)
 
     @property
     def link_address(self) -> bytes:
@@ -60,50 +61,60 @@ class InterfacePlane:
 
     # IPlane
 
+    def adopt(self, config: VirtualHostConfig) -> None:
+        self._config = config
+
     def prepare(self) -> Deferred[None]:
         self._inspection.watch(self._config.interface)
-        return self._ordered(self._prepare)
+        wanted = self._config.addresses
+        return self._order(lambda kernel: self._prepare(kernel, wanted))
 
     def hold(self) -> Deferred[None]:
-        return self._ordered(self._hold, Urgency.TAKEOVER)
+        return self._order(self._hold, Urgency.TAKEOVER)
 
     def release(self) -> Deferred[None]:
-        return self._ordered(self._release, Urgency.TAKEOVER)
+        return self._order(self._release, Urgency.TAKEOVER)
 
     def withdraw(self) -> Deferred[None]:
         self._inspection.stop()
-        return self._ordered(self._withdraw)
+        return self._order(self._withdraw)
 
     # Orders, on the kernel's thread
 
-    def _prepare(self, kernel: Kernel) -> None:
+    def _prepare(self, kernel: Kernel, wanted: tuple[AddressWithPrefix, ...]) -> None:
         interface = kernel.link(self._config.interface)
         if interface is None:
             raise PlaneError(f"there is no interface {self._config.interface}")
         if interface.number != self._index:
             self._held.clear()  # they went with the former interface of that name
-        addresses.refuse_foreign(kernel, self._config.addresses, mine=0, excepted=self._held)
+        addresses.refuse_foreign(kernel, wanted, mine=0, excepted=self._held)
         self._settings.acquire(interface.number, interface.name, self._config.name, sysctls.for_addresses())
         self._index = interface.number
-        wanted = {address.ip for address in self._config.addresses}
-        self._take_off(kernel, [address for address in self._held if address not in wanted])
+        if self._held:
+            kernel.send(
+                routing.unreaching(self._index, routing.abandoned(self._wanted, wanted), self._config.vhid),
+                tolerant=True,
+            )
+        self._wanted = wanted
+        staying = {address.ip for address in wanted}
+        self._take_off(kernel, [address for address in self._held if address not in staying])
 
     def _hold(self, kernel: Kernel) -> None:
         if not self._index:
             raise PlaneError(f"there is no interface {self._config.interface}")
-        addresses.refuse_foreign(kernel, self._config.addresses, mine=0, excepted=self._held)
-        self._held |= {address.ip: address.network.prefixlen for address in self._config.addresses}
+        addresses.refuse_foreign(kernel, self._wanted, mine=0, excepted=self._held)
+        self._held |= {address.ip: address.network.prefixlen for address in self._wanted}
         kernel.send(
             [
-                *(messages.put_address(self._index, address) for address in self._config.addresses),
-                *routing.reaching(self._index, self._config.addresses, self._config.vhid),
+                *(messages.put_address(self._index, address) for address in self._wanted),
+                *routing.reaching(self._index, self._wanted, self._config.vhid),
             ]
         )
 
     def _release(self, kernel: Kernel) -> None:
         if not self._held:
             return
-        kernel.send(routing.unreaching(self._index, self._config.addresses, self._config.vhid), tolerant=True)
+        kernel.send(routing.unreaching(self._index, self._wanted, self._config.vhid), tolerant=True)
         self._take_off(kernel, list(self._held))
 
     def _withdraw(self, kernel: Kernel) -> None:
@@ -127,10 +138,5 @@ class InterfacePlane:
         missing = [str(address) for address in self._held if address not in there]
         return f"{', '.join(missing)} no longer on {interface.name}" if missing else None
 
-    def _ordered(self, order: Callable[[Kernel], T], urgency: Urgency = Urgency.CARE) -> Deferred[T]:
-        self._inspection.busy += 1
-        return self._orders.give(order, self._config.name, urgency).addBoth(self._done)
-
-    def _done(self, result: T) -> T:
-        self._inspection.busy -= 1
-        return result
+    def _order(self, order: Callable[[Kernel], T], urgency: Urgency = Urgency.CARE) -> Deferred[T]:
+        return self._inspection.during(self._orders.give(order, self._config.name, urgency))

@@ -67,7 +67,8 @@ class MacvlanPlane:
         self._monitor = monitor
         self._damaged = damaged
         self._device = MacvlanDevice(config, virtual_mac, settings)
-        self._inspection = Inspection(clock, monitor, lambda: self._ordered(self._device.examine), damaged)
+        examine = self._device.examine
+        self._inspection = Inspection(clock, monitor, lambda: orders.give(examine, config.name), damaged)
         self._holding = False
         self._unwatch_routes: Callable[[], None] | None = None
         self._following = False
@@ -75,16 +76,20 @@ class MacvlanPlane:
 
     # IPlane
 
+    def adopt(self, config: VirtualHostConfig) -> None:
+        self._config = config
+
     def prepare(self) -> Deferred[None]:
-        return self._ordered(self._device.prepare).addCallback(self._watch)
+        config = self._config
+        return self._order(lambda kernel: self._device.prepare(kernel, config)).addCallback(self._watch)
 
     def hold(self) -> Deferred[None]:
         self._holding = True
-        return self._ordered(self._device.hold, Urgency.TAKEOVER).addCallback(self._held)
+        return self._order(self._device.hold, Urgency.TAKEOVER).addCallback(self._held)
 
     def release(self) -> Deferred[None]:
         self._holding = False
-        return self._ordered(self._device.release, Urgency.TAKEOVER)
+        return self._order(self._device.release, Urgency.TAKEOVER)
 
     def withdraw(self) -> Deferred[None]:
         self._holding = False
@@ -92,7 +97,7 @@ class MacvlanPlane:
         if self._unwatch_routes is not None:
             self._unwatch_routes()
             self._unwatch_routes = None
-        return self._ordered(self._device.withdraw)
+        return self._order(self._device.withdraw)
 
     def _held(self, refused: str | None) -> None:
         if refused is not None:
@@ -128,10 +133,5 @@ class MacvlanPlane:
         if self._holding and self._monitor.state(self._device.name).up:
             self._damaged(f"the routes of {self._device.name}: {failure.getErrorMessage()}")
 
-    def _ordered(self, order: Callable[[Kernel], T], urgency: Urgency = Urgency.CARE) -> Deferred[T]:
-        self._inspection.busy += 1
-        return self._orders.give(order, self._config.name, urgency).addBoth(self._done)
-
-    def _done(self, result: T) -> T:
-        self._inspection.busy -= 1
-        return result
+    def _order(self, order: Callable[[Kernel], T], urgency: Urgency = Urgency.CARE) -> Deferred[T]:
+        return self._inspection.during(self._orders.give(order, self._config.name, urgency))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from carptwist.config.schema import VirtualHostConfig
 from carptwist.interfaces import IPlane
 
 
@@ -19,6 +20,9 @@ class NoPlane:
 
     def __init__(self, virtual_mac: bytes) -> None:
         self.link_address = virtual_mac
+
+    def adopt(self, config: VirtualHostConfig) -> None:
+        pass
 
     def prepare(self) -> Deferred[None]:
         return succeed(None)

@@ -82,6 +82,12 @@ def unreaching(device: int, addresses: Addresses, vhid: int) -> list[Any]:
     return [messages.take_route(route, MAIN_TABLE) for route in prefixes(addresses, device, ROUTE_METRIC + vhid)]
 
 
+def abandoned(before: Addresses, after: Addresses) -> list[AddressWithPrefix]:
+    """The addresses whose prefixes need not be reached any more."""
+    staying = {address.network for address in after}
+    return [address for address in before if address.network not in staying]
+
+
 def local6(device: int, addresses: Addresses) -> list[Any]:
     """The messages that make IPv6 addresses of a device local to this host, to be sent after "link up". The kernel does
     so too, but at its leisure, when the answers to our messages are long there. These go with "link down", too."""

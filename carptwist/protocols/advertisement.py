@@ -86,10 +86,8 @@ class AdvertisementProtocol:
         if vhost is None:
             self._refuse(Refusal(Cause.BADVHID, "no such vhid here", heard.source, advertisement.vhid))
             return
-        for authenticator in self._authenticators_of(vhost):
-            if authenticator.verify(advertisement.counter, advertisement.digest):
-                break
-        else:
+        phrase = self._phrase_of(vhost, advertisement)
+        if phrase is None:
             self._refuse(Refusal(Cause.BADAUTH, "bad digest", heard.source, advertisement.vhid), heard)
             return
         vhost.heard(
@@ -101,8 +99,16 @@ class AdvertisementProtocol:
                 advertisement.advskew,
                 advertisement.demote,
                 advertisement.counter,
+                phrase,
             )
         )
+
+    def _phrase_of(self, vhost: VirtualHost, advertisement: carp.Advertisement) -> int | None:
+        """Which of the vhid's pass phrases an advertisement is signed with; None if with none of them."""
+        for number, authenticator in enumerate(self._authenticators_of(vhost)):
+            if authenticator.verify(advertisement.counter, advertisement.digest):
+                return number % max(1, len(vhost.config.phrases))
+        return None
 
     # Sending
 

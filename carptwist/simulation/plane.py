@@ -47,6 +47,9 @@ class MemoryPlane:
         self._clock = clock
         self._step_seconds = step_seconds
 
+    def adopt(self, config: VirtualHostConfig) -> None:
+        self._config = config
+
     def prepare(self) -> Deferred[None]:
         return self._step(Hold.HELD if self.stands is Hold.HELD else Hold.PREPARED)
 

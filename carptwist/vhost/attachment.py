@@ -57,6 +57,17 @@ class Attachment:
         self._look()
         self.waiting = not self._link.exists
 
+    def welcome(self, vhost: VirtualHost) -> None:
+        """One more vhid runs on this interface, which has started before."""
+        self.sharing_changed()
+        vhost.link_changed(self._link, self._voice)
+        vhost.account_for_link()
+
+    def sharing_changed(self) -> None:
+        """Other addresses than before are shared here: what was the host's own may be one of them now."""
+        if self._voice is not None:
+            self._voice.link_changed(self._link)
+
     def stop(self) -> None:
         """Close the voice; the vhids must have stopped before, for they want to say goodbye."""
         if self._unwatch is not None:

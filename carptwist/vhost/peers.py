@@ -27,20 +27,23 @@ class Peers:
         self.last: Peer | None = None
         self._family_heard: dict[int, float] = {}
 
-    def note(self, now: float, hearing: Hearing) -> None:
-        """An advertisement was heard."""
+    def note(self, now: float, hearing: Hearing) -> bool:
+        """An advertisement was heard. Whether it is the first of this node, or the first with another pass phrase."""
         peer = self._by_source.get(hearing.source)
         if peer is None:
             if len(self._by_source) >= MOST_PEERS:
                 oldest = min(self._by_source, key=lambda source: self._by_source[source].last_heard)
                 del self._by_source[oldest]
             peer = self._by_source[hearing.source] = Peer(now, hearing)
+            news = True
         else:
+            news = hearing.phrase != peer.hearing.phrase
             peer.hearing = hearing
             peer.last_heard = now
             peer.heard += 1
         self.last = peer
         self._family_heard[hearing.family] = now
+        return news
 
     def all(self) -> tuple[Peer, ...]:
         return tuple(self._by_source.values())

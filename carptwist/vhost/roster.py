@@ -17,6 +17,12 @@ from carptwist.vhost.deadline import Deadline
 if TYPE_CHECKING:
     from carptwist.vhost.virtualhost import VirtualHost
 
+#: The owner of the entry that ``sysctl net.inet.carp.demotion`` writes.
+OPERATOR = "sysctl"
+#: The first words of the owners of entries that nobody has to make: interfaces down, sends that fail, tables that are
+#: being synchronised.
+AUTOMATIC = ("ifdown", "senderr", "sync")
+
 Observer = Callable[["VirtualHost", Became], object]
 
 
@@ -69,7 +75,26 @@ class Roster:
             except Exception:
                 self._log.failure("carp: an observer of state changes failed")
 
+    def set_knobs(self, knobs: Knobs) -> None:
+        """Run with these host-wide settings from now on."""
+        self.knobs = knobs
+        for vhost in self.all():
+            vhost.knobs_changed()
+
     # Demotion
+
+    @property
+    def problems(self) -> int:
+        """``net.inet.carp.suppress_preempt``: how many troubles demote this host of themselves now."""
+        return sum(entry.value > 0 and entry.owner.partition(" ")[0] in AUTOMATIC for entry in self.ledger.entries)
+
+    def add_demotion(self, value: int) -> None:
+        """``net.inet.carp.demotion = value``: add a signed number to what the operator has added before."""
+        so_far = next((entry.value for entry in self.ledger.entries if entry.owner == OPERATOR), 0)
+        if so_far + value:
+            self.demote(OPERATOR, so_far + value, "sysctl")
+        else:
+            self.undemote(OPERATOR, "sysctl")
 
     def demote(self, owner: str, value: int, reason: str, seconds: float | None = None) -> None:
         """Make or replace the ledger entry of ``owner``, for so many seconds or until it is taken back."""

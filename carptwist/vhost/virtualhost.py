@@ -17,9 +17,9 @@ vhid is no longer MASTER, whatever it still wanted to say as MASTER is left unsa
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -37,13 +37,11 @@ from carptwist.election.state import State
 from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.peers import Peers
+from carptwist.vhost.sending import SendAccount
 
 if TYPE_CHECKING:
     from carptwist.vhost.roster import Roster
 
-#: CARP_SENDAD_MAX_ERRORS and CARP_SENDAD_MIN_SUCCESS of the kernels.
-SEND_ERRORS_TO_DEMOTE = 3
-SENDS_TO_RECOVER = 3
 #: After a plane that failed: the next attempt, and twice as long after each further failure.
 RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 60.0
@@ -78,18 +76,16 @@ class VirtualHost:
         self.plane = plane
         self.counter = Counter(draw)
         self.peers = Peers()
-        self.shared = frozenset(address.ip.packed for address in config.addresses)
+        self.shared = _packed(config)
         self.holding = False
         self.conflicts = 0
         self.transitions = 0
-        self.sent = 0
         self.received = 0
-        self.send_errors = 0
+        self.sending = SendAccount(config.name, config.interface, roster)
         self.refusals: dict[str, int] = {}
-        families = tuple(sorted({address.version for address in config.addresses}))
         self.machine = Machine(
             clock.seconds(),
-            Settings(config.advbase, config.advskew, families, config.dialect is Dialect.OPENBSD),
+            _settings(config),
             preempt=roster.knobs.preempt,
             demotion=roster.ledger.sum,
         )
@@ -103,8 +99,6 @@ class VirtualHost:
         self._jobs: deque[_Job] = deque()
         self._working = False
         self._idle: list[Deferred[None]] = []
-        self._errors_in_a_row = 0
-        self._sends_in_a_row = 0
         self._has_spoken = False  # since it became MASTER
         self._retry_seconds = RETRY_SECONDS
         self._advised_at = float("-inf")
@@ -122,8 +116,9 @@ class VirtualHost:
 
     def start(self) -> None:
         """Take part as soon as nothing is in the way any more."""
-        if not self.machine.settings.families:
+        if not self.config.addresses:
             self.obstruct("addresses", "no address")
+        self._obey_allow()
         self.clear("start")
 
     def stop(self) -> Deferred[None]:
@@ -134,8 +129,38 @@ class VirtualHost:
         self._jobs.append(("withdraw", lambda: maybeDeferred(self.plane.withdraw)))
         self._work()
         self._roster.undemote(f"ifdown {self.name}", f"{self.name} stopped")
-        self._roster.undemote(f"senderr {self.name}", f"{self.name} stopped")
+        self.sending.forget(f"{self.name} stopped")
         return self._when_idle()
+
+    def reconfigure(self, config: VirtualHostConfig) -> Deferred[None]:
+        """Run with other settings from now on; state and timers go on. Only the plane has to stay the same.
+
+        Fires when they are in force. Fails with :class:`carptwist.planes.PlaneError` if the host cannot carry the
+        addresses, and ValueError if this vhid is being stopped: then the former settings stay.
+        """
+        if not config.addresses:
+            self.obstruct("addresses", "no address")  # first: the farewell is signed with what the others know
+        done: Deferred[None] = Deferred()
+        self._jobs.append(("reconfigure", lambda: self._reconfigure(config, done)))
+        self._work()
+        return done
+
+    def knobs_changed(self) -> None:
+        """The host-wide settings are others now."""
+        knobs = self._roster.knobs
+        self.machine.preempt = knobs.preempt
+        if "start" in self._obstacles or "stop" in self._obstacles:
+            return
+        self._obey_allow()
+        if self._link_obstacle() is not None:
+            self.account_for_link()
+        self.sending.weigh()
+
+    def _obey_allow(self) -> None:
+        if self._roster.knobs.allow:
+            self.clear("allow")
+        else:
+            self.obstruct("allow", "not allowed (net.inet.carp.allow = 0)")
 
     def obstruct(self, kind: str, reason: str) -> None:
         """Keep this vhid from taking part, until the same kind is cleared."""
@@ -181,8 +206,7 @@ class VirtualHost:
             return
         self._roster.demote(owner, self._roster.knobs.ifdown_demotion_factor, obstacle)
         # What could not be sent has its cause now; as BACKUP there would be no good send to take it back.
-        self._errors_in_a_row = self._sends_in_a_row = 0
-        self._roster.undemote(f"senderr {self.name}", obstacle)
+        self.sending.forget(obstacle)
 
     def _link_obstacle(self) -> str | None:
         link = self._link
@@ -201,7 +225,8 @@ class VirtualHost:
         now = self._clock.seconds()
         self.received += 1
         self.counter.heard(hearing.counter)
-        self.peers.note(now, hearing)
+        if self.peers.note(now, hearing):
+            self._tell_phrase(hearing)
         machine = self.machine
         if machine.state is State.INIT:
             return
@@ -230,6 +255,17 @@ class VirtualHost:
         self._prepare()
         if self.state is State.MASTER:
             self._perform([Hold(), Announce()])
+
+    def _tell_phrase(self, hearing: Hearing) -> None:
+        number = len(self.config.phrases)
+        if self._roster.knobs.log >= 1 and number > 1:
+            self._log.info(
+                "carp: {name}: {source} signs with pass phrase {phrase} of {number}",
+                name=self.name,
+                source=ip_address(hearing.source),
+                phrase=hearing.phrase + 1,
+                number=number,
+            )
 
     # Effects
 
@@ -316,6 +352,38 @@ class VirtualHost:
     def _prepared(self, _: None) -> None:
         self.clear("plane")
 
+    def _reconfigure(self, config: VirtualHostConfig, done: Deferred[None]) -> Deferred[None] | None:
+        if "stop" in self._obstacles:
+            done.errback(ValueError(f"{self.name} is being removed"))
+            return None
+        self.plane.adopt(config)
+        if config.addresses == self.config.addresses or not self._link.exists or "plane" in self._obstacles:
+            # Nothing to prepare; or it could not be prepared so far, and maybe now it can.
+            self._adopt(config)
+            done.callback(None)
+            if "plane" in self._obstacles and self._link.exists:
+                self._prepare()
+            return None
+        preparing = maybeDeferred(self.plane.prepare)
+        preparing.addCallback(lambda _: self._adopt(config))
+        return preparing.addCallbacks(done.callback, lambda failure: self._cannot_adopt(failure, done))
+
+    def _cannot_adopt(self, why: Failure, done: Deferred[None]) -> Deferred[None]:
+        self.plane.adopt(self.config)
+        again = maybeDeferred(self.plane.prepare).addErrback(self._plane_failed)
+        return again.addCallback(lambda _: done.errback(why))
+
+    def _adopt(self, config: VirtualHostConfig) -> None:
+        others = config.addresses != self.config.addresses
+        self.config = config
+        self.shared = _packed(config)
+        effects = self.machine.reconfigured(self._clock.seconds(), _settings(config))
+        if others and self.state is State.MASTER:
+            effects = [Hold(), *effects, Announce()]
+        self._perform(effects)
+        if config.addresses:
+            self.clear("addresses")
+
     def _hold(self) -> Deferred[None] | None:
         if self.state is not State.MASTER:
             return None  # it was over before it began; a release follows
@@ -351,14 +419,14 @@ class VirtualHost:
                 if self._voice is None:
                     raise OSError(f"nothing can be sent on {self.config.interface}")
                 self._voice.advertise(self, family, effect)
-                self.sent += 1
+                self.sending.sent += 1
                 self._has_spoken = True
             except OSError as error:
                 failure = error
         if failure is None:
-            self._send_succeeded()
+            self.sending.succeeded()
         else:
-            self._send_failed(failure)
+            self.sending.failed(failure)
 
     def _announce(self) -> None:
         if not self.holding or self._voice is None:
@@ -367,26 +435,6 @@ class VirtualHost:
             self._voice.announce(self)
         except OSError as error:
             self._log.warn("carp: {name}: announcing the addresses: {error}", name=self.name, error=error)
-
-    def _send_failed(self, error: OSError) -> None:
-        self.send_errors += 1
-        if error.errno in (errno.ENOBUFS, errno.ENOMEM):
-            self._roster.counters.refused["nomem"] += 1
-        self._errors_in_a_row += 1
-        self._sends_in_a_row = 0
-        if self._errors_in_a_row == SEND_ERRORS_TO_DEMOTE:
-            self._log.warn("carp: {name}: cannot send advertisements: {error}", name=self.name, error=error)
-            factor = self._roster.knobs.senderr_demotion_factor
-            self._roster.demote(f"senderr {self.name}", factor, f"send error {self.config.interface}")
-
-    def _send_succeeded(self) -> None:
-        if self._errors_in_a_row >= SEND_ERRORS_TO_DEMOTE:
-            self._sends_in_a_row += 1
-            if self._sends_in_a_row < SENDS_TO_RECOVER:
-                return
-            self._roster.undemote(f"senderr {self.name}", f"send ok {self.config.interface}")
-        self._errors_in_a_row = 0
-        self._sends_in_a_row = 0
 
     def _advise_about_families(self, now: float) -> None:
         """A peer that sends one family only lets the other one's timeout fire, again and again."""
@@ -403,3 +451,12 @@ class VirtualHost:
             heard=heard[0],
             missing=missing[0],
         )
+
+
+def _packed(config: VirtualHostConfig) -> frozenset[bytes]:
+    return frozenset(address.ip.packed for address in config.addresses)
+
+
+def _settings(config: VirtualHostConfig) -> Settings:
+    families = tuple(sorted({address.version for address in config.addresses}))
+    return Settings(config.advbase, config.advskew, families, config.dialect is Dialect.OPENBSD)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from carptwist.config.schema import VirtualHostConfig
 from carptwist.election.effects import Advertise
 from carptwist.interfaces import IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.planes import PlaneError
@@ -78,6 +79,9 @@ class WrittenPlane:
         else:
             self.said.append((what,))
             doing.callback(None)
+
+    def adopt(self, config: VirtualHostConfig) -> None:
+        self.said.append(("adopt", *(str(address) for address in config.addresses)))
 
     def prepare(self) -> Deferred[None]:
         return self._begin("prepare")

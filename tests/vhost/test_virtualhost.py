@@ -324,7 +324,7 @@ class SendErrorTests(VirtualHostCase):
         self.clock.advance(1.5)
         # The change of demotion is advertised at once, in vain.
         self.assertEqual(self.roster.ledger.sum, 240)
-        self.assertEqual(self.vhost.send_errors, 4)
+        self.assertEqual(self.vhost.sending.errors, 4)
         self.assertEqual(self.roster.counters.refused["nomem"], 4)
         self.voice.failing = None
         for _ in range(2):
@@ -373,7 +373,7 @@ class SeveralVhidsTests(VirtualHostCase):
             vhost.link_changed(DOWN, self.voice)
         for vhost in (self.vhost, other):
             vhost.account_for_link()
-        self.assertEqual((self.vhost.send_errors, other.send_errors), (0, 0))
+        self.assertEqual((self.vhost.sending.errors, other.sending.errors), (0, 0))
         self.assertEqual(self.roster.ledger.sum, 480)
 
     def test_send_errors_are_forgiven_when_the_link_goes(self) -> None:

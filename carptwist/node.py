@@ -1,0 +1,181 @@
+"""One host's part in CARP: its virtual hosts, on its interfaces, without anything that listens to people.
+
+::
+
+    Node
+      |- ISystem                    the host: link monitor, planes, ports
+      |- Roster -- VirtualHost      one per vhid, each with its plane
+      +- Attachment -- Voice        one per interface: three protocols, each on a port of its own
+
+What runs can be changed while it runs: a vhid that is added, changed or removed leaves the others as
+they are, to the octet and to the millisecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from carptwist.config.schema import Knobs, VirtualHostConfig
+from carptwist.interfaces import ISystem, IVoice, LinkState
+from carptwist.protocols.advertisement import AdvertisementProtocol
+from carptwist.protocols.arp import ArpProtocol
+from carptwist.protocols.neighbor import NeighborProtocol
+from carptwist.protocols.voice import Voice
+from carptwist.vhost.attachment import Attachment
+from carptwist.vhost.roster import Roster
+from carptwist.vhost.virtualhost import VirtualHost
+from carptwist.wire import filters
+
+
+class Node:
+    """The vhids of one host.
+
+    :param reactor: delayed calls on it should run on monotonic time.
+    :param system: the host that they run on.
+    """
+
+    _log = Logger()
+
+    def __init__(self, knobs: Knobs, *, reactor: Any, system: ISystem) -> None:
+        self.roster = Roster(knobs, reactor)
+        self._reactor = reactor
+        self._system = system
+        self._attachments: dict[str, Attachment] = {}
+
+    @inlineCallbacks
+    def start(self, configs: Iterable[VirtualHostConfig]) -> Generator[Deferred[Any], Any, None]:
+        """Take part with these vhids. Fails, with a text for the operator, if the host cannot be worked with."""
+        yield self._system.start()
+        for config in configs:
+            self._introduce(config)
+        # All vhids first: none may take part before the demotion of those that cannot is known.
+        for attachment in self._attachments.values():
+            attachment.start()
+        self._tell_what_is_missing()
+        for vhost in self.roster.all():
+            vhost.start()
+
+    @inlineCallbacks
+    def stop(self) -> Generator[Deferred[Any], Any, None]:
+        """Each MASTER bows out, and everything that was changed on the host is put back."""
+        yield DeferredList([maybeDeferred(vhost.stop).addErrback(self._failed_to_stop) for vhost in self.roster.all()])
+        for attachment in self._attachments.values():
+            attachment.stop()
+        self.roster.close()
+        yield self._system.stop()
+
+    # Changes while it runs
+
+    def find(self, name: str) -> VirtualHost | None:
+        """The virtual host with this ``VHID@INTERFACE``."""
+        return next((vhost for vhost in self.roster.all() if vhost.name == name), None)
+
+    def add(self, config: VirtualHostConfig) -> VirtualHost:
+        """One more vhid takes part.
+
+        :raises ValueError: it is there already.
+        """
+        known = self._attachments.get(config.interface)
+        vhost = self._introduce(config)
+        if known is not None:
+            known.welcome(vhost)
+        else:
+            self._attachments[config.interface].start()
+            self._tell_what_is_missing([config.interface])
+        vhost.start()
+        return vhost
+
+    @inlineCallbacks
+    def remove(self, name: str) -> Generator[Deferred[Any], Any, None]:
+        """A vhid leaves in good order; nothing of it is on the host when this fires.
+
+        Fails with KeyError if there is no such vhid.
+        """
+        vhost = self._there(name)
+        yield vhost.stop()
+        self.roster.remove(vhost)
+        interface = vhost.config.interface
+        if not self.roster.on(interface) and interface in self._attachments:
+            self._attachments.pop(interface).stop()
+        elif interface in self._attachments:
+            self._attachments[interface].sharing_changed()
+
+    @inlineCallbacks
+    def change(self, config: VirtualHostConfig) -> Generator[Deferred[Any], Any, None]:
+        """A vhid has these settings when this fires.
+
+        State and timers go on; only another plane begins anew. Fails with KeyError if there is no such vhid, and with
+        :class:`carptwist.planes.PlaneError` if the host cannot carry the addresses: then the former settings hold.
+        """
+        vhost = self._there(config.name)
+        if config.plane is not vhost.config.plane:
+            yield self.remove(config.name)
+            self.add(config)
+            return
+        yield vhost.reconfigure(config)
+        self._attachments[config.interface].sharing_changed()
+
+    def _there(self, name: str) -> VirtualHost:
+        vhost = self.find(name)
+        if vhost is None:
+            raise KeyError(name)
+        return vhost
+
+    # Putting together
+
+    def _tell_what_is_missing(self, interfaces: Iterable[str] | None = None) -> None:
+        of_interest = self._attachments if interfaces is None else interfaces
+        missing = [name for name in of_interest if self._attachments[name].waiting]
+        if missing:
+            self._log.warn(
+                "carp: waiting for interface{s} {missing}: this host has {names}",
+                s="s" if len(missing) > 1 else "",
+                missing=", ".join(missing),
+                names=", ".join(self._system.monitor.names()) or "none",
+            )
+
+    def _introduce(self, config: VirtualHostConfig) -> VirtualHost:
+        vhost: VirtualHost = VirtualHost(
+            config,
+            roster=self.roster,
+            plane=self._system.plane(config, lambda what: vhost.damaged(what)),
+            clock=self._reactor,
+            draw=self._system.draw,
+        )
+        self.roster.add(vhost)
+        if config.interface not in self._attachments:
+            self._attachments[config.interface] = Attachment(
+                config.interface,
+                self.roster.on(config.interface),
+                monitor=self._system.monitor,
+                clock=self._reactor,
+                open_voice=self._open_voice,
+            )
+        return vhost
+
+    def _open_voice(self, link: LinkState) -> IVoice:
+        vhosts = self.roster.on(link.name)
+        advertisements = AdvertisementProtocol(link.name, self.roster, self._reactor)
+        arp = ArpProtocol(vhosts, self._reactor)
+        neighbor = NeighborProtocol(vhosts, self._reactor, lambda: self._system.forwards(link.name))
+        ports = []
+        try:
+            for program, receiver in (
+                (filters.carp(), advertisements),
+                (filters.arp(), arp),
+                (filters.neighbor(), neighbor),
+            ):
+                ports.append(self._system.open_port(link.name, program, receiver))
+        except OSError:
+            for port in ports:
+                port.close()
+            raise
+        return Voice(advertisements, arp, neighbor, ports=ports, hush=self._system.join(link))
+
+    def _failed_to_stop(self, failure: Failure) -> None:
+        self._log.failure("carp: leaving in good order", failure)
