@@ -291,3 +291,39 @@ def test_other_dialects_ignore_the_count() -> None:
     assert machine(State.MASTER, demotion=240).heard(1.0, 4, 1, 0, 0)[0].reason == (
         "more frequent advertisement received"
     )
+
+
+# Other settings
+
+
+def test_a_backups_patience_is_counted_from_where_it_began() -> None:
+    """Another advbase or advskew moves the timeout by the difference, whatever has passed of it."""
+    subject = machine(families=(4, 6))
+    subject.heard(2.0, 4, 1, 0)
+    assert subject.reconfigured(2.5, Settings(2, 50, (4, 6))) == []
+    assert subject.master_down_at == {4: 2.0 + 6 + 50 / 256, 6: 6 + 50 / 256}
+    assert subject.state is State.BACKUP
+
+
+def test_a_backup_waits_anew_for_a_family_that_it_had_no_address_of() -> None:
+    """Nobody could be heard of it before; and a family that has gone must not make it MASTER."""
+    subject = machine(families=(4,))
+    subject.reconfigured(2.0, Settings(1, 100, (6,)))
+    assert subject.master_down_at == {6: 2.0 + 3.390625}
+
+
+def test_a_master_tells_its_new_settings_at_once() -> None:
+    """And goes on at the new interval from there."""
+    subject = machine(State.MASTER)
+    assert subject.reconfigured(0.5, Settings(2, 128, (4,))) == [Advertise(2, 128)]
+    assert subject.advertise_at == 0.5 + 2.5
+    assert subject.state is State.MASTER
+
+
+def test_other_settings_in_init_count_from_the_next_start() -> None:
+    """There is no timer to move."""
+    subject = machine(State.INIT)
+    assert subject.reconfigured(1.0, Settings(2, 0, (4,))) == []
+    assert subject.deadline is None
+    subject.ready(1.0)
+    assert subject.deadline == 1.0 + 6
