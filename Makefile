@@ -54,11 +54,14 @@ unit: $(VENV)/tested-with
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report
 
-# The peer that the lab tests run against, and ip(8), which its scripts use. Without root the tests say what they miss.
+# What the tests run against, as command:package of Debian. Without root the tests say what they miss.
+PEERS := ucarp:ucarp ip:iproute2 tc:iproute2 tcpdump:tcpdump
+
 packages:
-	@PATH=$$PATH:/usr/sbin:/sbin; { command -v ucarp && command -v ip; } >/dev/null \
-		|| { test "$$(id -u)" = 0 && apt-get update -qq && $(APT) ucarp iproute2; } \
-		|| echo "ucarp or ip is not installed, and cannot be: their tests will be skipped" >&2
+	@PATH=$$PATH:/usr/sbin:/sbin; missing=; \
+	for peer in $(PEERS); do command -v $${peer%:*} >/dev/null || missing="$$missing $${peer#*:}"; done; \
+	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && $(APT) $$missing; } \
+		|| echo "not installed, and cannot be:$$missing: their tests will be skipped" >&2
 
 bench: $(VENV)/tested-with packages
 	@for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python -m tests.benches.$$bench || exit 1; done
