@@ -173,6 +173,46 @@ class IVoice(Interface):
         """Fall silent and deaf for good."""
 
 
+class Will(NamedTuple):
+    """What ends a MASTER in good order without its daemon, all of it ready-made.
+
+    ``requests`` are rtnetlink(7) messages, each field one datagram, that take the addresses away; what they find gone
+    does not matter. ``farewell`` are whole frames, signed, that leave through the device of index ``interface``.
+    """
+
+    requests: tuple[bytes, ...]
+    interface: int
+    farewell: tuple[bytes, ...]
+
+
+class IGuard(Interface):
+    """Ends what the daemon is MASTER of, when the daemon does not do it itself: because it has died, or does not run.
+
+    A will is carried out at most once, and then forgotten. A guard that ends itself is replaced, and its successor
+    knows all that it knew.
+    """
+
+    def start() -> Deferred[None]:
+        """Fires when there is a guard, or it is known that there is none for now; never fails."""
+
+    def stop() -> Deferred[None]:
+        """The daemon ends in good order: no will is carried out any more. Fires when no guard is left."""
+
+    def entrust(name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+        """Keep the will of a vhid, in the place of a former one. It is carried out when the daemon has ended, and at
+        ``until``, in seconds of the reactor's clock, unless renewed. Its farewell counts only after a first
+        :meth:`renew`: before that nobody has heard of this master.
+
+        :param ended: called with why, if it was carried out and the daemon is there to hear of it.
+        """
+
+    def renew(name: str, until: float) -> None:
+        """The vhid has advertised: the will is not carried out before ``until``, as long as the daemon lives."""
+
+    def forget(name: str) -> None:
+        """The vhid is not MASTER any more. Without a will of that name nothing happens."""
+
+
 class IVirtualHost(Interface):
     """What ``protocols`` and planes' users may know of a virtual host."""
 

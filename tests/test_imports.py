@@ -35,6 +35,8 @@ FORBIDDEN = {
     "links": ("carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost", "carptwist.wire"),
     "planes": ("carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "hooks": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
+    "guard": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
+    "guard/process.py": ("carptwist", "twisted", "zope", "socket", "threading", "asyncio"),
     "control": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.tools"),
     "service.py": ("carptwist.links", "carptwist.planes", "carptwist.tools", "carptwist.simulation"),
 }

@@ -1,0 +1,80 @@
+"""A guard in memory: it carries out a will when the clock has reached its moment, or when told that the daemon died."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from carptwist.interfaces import IGuard, Will
+from carptwist.vhost.deadline import Deadline
+
+
+class _Kept:
+    def __init__(self, will: Will, until: float, ended: Callable[[str], object]) -> None:
+        self.will = will
+        self.until = until
+        self.ended = ended
+        self.farewell = False
+
+
+@implementer(IGuard)
+class MemoryGuard:
+    """``carry_out`` is called with a will's requests, and with its frames if the vhid has spoken.
+
+    :param clock: moments are its seconds.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, carry_out: Callable[[tuple[bytes, ...], tuple[bytes, ...]], object] = lambda *_: None
+    ) -> None:
+        self.kept: dict[str, _Kept] = {}
+        self._clock = clock
+        self._carry_out = carry_out
+        self._deadline = Deadline(clock, self._judge)
+
+    def start(self) -> Deferred[None]:
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        self.kept.clear()
+        self._deadline.cancel()
+        return succeed(None)
+
+    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+        former = self.kept.get(name)
+        kept = self.kept[name] = _Kept(will, until, ended)
+        kept.farewell = former is not None and former.farewell
+        self._set()
+
+    def renew(self, name: str, until: float) -> None:
+        kept = self.kept.get(name)
+        if kept is not None:
+            kept.until = until
+            kept.farewell = True
+            self._set()
+
+    def forget(self, name: str) -> None:
+        self.kept.pop(name, None)
+        self._set()
+
+    def daemon_died(self) -> None:
+        """Carry out every will; nobody is there to be told."""
+        for kept in self.kept.values():
+            self._carry_out(kept.will.requests, kept.will.farewell if kept.farewell else ())
+        self.kept.clear()
+        self._deadline.cancel()
+
+    def _set(self) -> None:
+        self._deadline.set(min((kept.until for kept in self.kept.values()), default=None))
+
+    def _judge(self) -> None:
+        now = self._clock.seconds()
+        for name, kept in list(self.kept.items()):
+            if kept.until <= now:
+                del self.kept[name]
+                self._carry_out(kept.will.requests, kept.will.farewell if kept.farewell else ())
+                kept.ended("the daemon does not run")
+        self._set()

@@ -1,0 +1,149 @@
+"""The daemon's side of its guard, with real guards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.task import deferLater
+from twisted.logger import formatEvent, globalLogPublisher
+
+from carptwist.guard.keeper import PROGRAM, GuardKeeper
+from carptwist.interfaces import IGuard, Will
+from tests.contracts.guard import GuardContract, Step
+from tests.guard.host import GuardedHost
+
+
+class KeeperCase(GuardedHost):
+    """A keeper whose guards are in ``here``."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lacking: list[str | None] = []
+        self._farewells: set[str] = set()
+
+    def keeper(self, **options: Any) -> GuardKeeper:
+        """Stopped at the end of the test."""
+        keeper = GuardKeeper(reactor, note=self.note, lacking=self.lacking.append, **options)
+        self.addCleanup(keeper.stop)
+        return keeper
+
+    def now(self) -> float:
+        return float(reactor.seconds())  # type: ignore[attr-defined]
+
+    def pass_time(self, seconds: float) -> Deferred[None]:
+        return deferLater(reactor, seconds, lambda: None)  # type: ignore[arg-type]
+
+    @inlineCallbacks
+    def until(self, condition: Callable[[], bool], what: str) -> Generator[Deferred[Any], Any, None]:
+        deadline = time.monotonic() + 20
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within 20 s: {what}")
+            yield self.pass_time(0.01)
+
+
+class KeptGuardTests(KeeperCase, GuardContract):
+    """The contract, with a process."""
+
+    def a_guard(self) -> IGuard:
+        keeper = self.keeper()
+        begin = keeper.start
+
+        def start() -> Deferred[None]:
+            with self.here.namespace:
+                return begin()
+
+        keeper.start = start  # type: ignore[method-assign]
+        return keeper
+
+    def a_will(self, name: str) -> Will:
+        return self.will(name)
+
+    def ended(self, name: str) -> bool:
+        return not self.reachable(name)
+
+    def farewells(self) -> set[str]:
+        self.ear.setblocking(False)
+        try:
+            while True:
+                self._farewells.add(self.heard())
+        except BlockingIOError:
+            return self._farewells
+
+
+class ReplacementTests(KeeperCase):
+    """A guard that ends is replaced."""
+
+    @inlineCallbacks
+    def test_killed(self) -> Step:
+        """Another one is there at once, and knows what the former one knew; nobody is demoted for that."""
+        keeper = self.keeper()
+        with self.here.namespace:
+            yield keeper.start()
+            first = keeper.pid
+            assert first is not None
+            keeper.entrust("1@em0", self.will(), self.now() + 2, lambda why: None)
+            keeper.renew("1@em0", self.now() + 2)
+        os.kill(first, signal.SIGKILL)
+        with self.here.namespace:
+            yield self.until(lambda: keeper.pid not in (None, first), "another guard")
+        self.assertEqual(self.lacking, [])
+        yield self.until(lambda: not self.reachable(), "the second guard carries the will out")
+        self.assertEqual(self.heard(), "1@em0")
+
+    @inlineCallbacks
+    def test_cannot_be_started(self) -> Step:
+        """Whoever asked is told why, and told when there is one again."""
+        ready = self.here.directory / "ready"
+        script = (
+            f"import os, sys\nif not os.path.exists({str(ready)!r}): sys.exit(3)\n"
+            f"os.execv(sys.executable, [sys.executable, '-I', '-S', {str(PROGRAM)!r}, sys.argv[1]])\n"
+        )
+        keeper = self.keeper(command=(sys.executable, "-c", script))
+        yield keeper.start()
+        self.assertEqual(len(self.lacking), 1)
+        self.assertIn("exit code 3", str(self.lacking[0]))
+        ready.touch()
+        yield self.until(lambda: self.lacking[-1] is None, "there is a guard")
+        self.assertEqual(len(self.lacking), 2)
+
+    @inlineCallbacks
+    def test_one_that_hangs(self) -> Step:
+        """A guard that does not answer any more is replaced."""
+        keeper = self.keeper()
+        yield keeper.start()
+        first = keeper.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        yield self.until(lambda: keeper.pid not in (None, first), "another guard")
+        self.assertRaises(ProcessLookupError, os.kill, first, 0)
+
+    @inlineCallbacks
+    def test_note(self) -> Step:
+        """What a guard did after its daemon's death is in the next daemon's log, once."""
+        self.note.write_text("2026-01-01T00:00:00 carp: guard: 1@em0: the daemon has ended\n")
+        logged: list[str] = []
+        observer = lambda event: logged.append(formatEvent(event))  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        keeper = self.keeper()
+        yield keeper.start()
+        self.assertTrue(any("1@em0: the daemon has ended" in line for line in logged), logged)
+        self.assertFalse(self.note.exists())
+
+    @inlineCallbacks
+    def test_no_process_is_left(self) -> Step:
+        """After stop, not even a dead one."""
+        keeper = self.keeper()
+        yield keeper.start()
+        pid = keeper.pid
+        assert pid is not None
+        yield keeper.stop()
+        self.assertRaises(ProcessLookupError, os.kill, pid, 0)

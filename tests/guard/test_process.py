@@ -1,0 +1,192 @@
+"""The guard's program, run as the daemon runs it, with its messages given by hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from carptwist.guard import process
+from carptwist.guard.process import boottime
+from tests.guard.host import GuardedHost
+
+#: Of a guard beside its daemon, in KiB.
+MOST_MEMORY = 8 * 1024
+
+
+class ProgramTests(GuardedHost):
+    """What it does, and what it leaves alone."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.daemon, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(self.daemon.close)
+        self.daemon.settimeout(10)
+        with self.here.namespace, theirs, (self.here.directory / "stderr").open("wb") as stderr:
+            self.guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-E", process.__file__, str(self.note)],
+                stdin=theirs.fileno(),
+                stderr=stderr,
+            )
+        self.addCleanup(self.guard.wait)
+        self.addCleanup(self.guard.kill)
+        self.assertEqual(self.daemon.recv(100), process.HELLO)
+
+    def entrust(self, serial: int, until: float, name: str = "1@em0") -> None:
+        will = self.will(name)
+        header = process.WILL_HEADER.pack(serial, until, will.interface, len(will.farewell))
+        self.daemon.send(
+            process.WILL + header + process.pack([name.encode(), *will.farewell, *will.requests]),
+        )
+
+    def renew(self, serial: int, until: float) -> None:
+        self.daemon.send(process.RENEW + process.RENEWAL.pack(serial, until))
+
+    def forget(self, serial: int) -> None:
+        self.daemon.send(process.FORGET + process.SERIAL.pack(serial))
+
+    def ping(self) -> None:
+        """Wait until it has done all that it was told."""
+        self.daemon.send(process.PING)
+        while self.daemon.recv(1000)[:1] != process.PONG:
+            pass
+
+    def log(self) -> str:
+        return (self.here.directory / "stderr").read_text()
+
+    def test_the_daemon_dies(self) -> None:
+        """Every will is carried out; it says so in the log and in the note; and it ends."""
+        for serial, name in enumerate(("1@em0", "2@em0")):
+            self.entrust(serial, boottime() + 60, name)
+            self.renew(serial, boottime() + 60)
+        self.daemon.close()
+        self.assertEqual(self.guard.wait(10), 0)
+        self.assertFalse(self.reachable("1@em0") or self.reachable("2@em0"))
+        self.assertEqual({self.heard(), self.heard()}, {"1@em0", "2@em0"})
+        for text in (self.log(), self.note.read_text()):
+            self.assertIn("carp: guard: 1@em0: the daemon has ended: addresses taken away and bowed out in ", text)
+            self.assertIn("carp: guard: 2@em0: the daemon has ended", text)
+
+    def test_an_orderly_end(self) -> None:
+        """Nothing is done, nothing said."""
+        self.entrust(1, boottime() + 60)
+        self.renew(1, boottime() + 60)
+        self.daemon.send(process.FAREWELL)
+        self.assertEqual(self.guard.wait(10), 0)
+        self.assertTrue(self.reachable() and self.silent())
+        self.assertEqual(self.log(), "")
+        self.assertFalse(self.note.exists())
+
+    def test_not_renewed(self) -> None:
+        """A will is carried out at its moment, not before; the daemon is told; others are left alone."""
+        until = boottime() + 0.4
+        self.entrust(1, until)
+        self.renew(1, until)
+        self.entrust(2, until + 60, "2@em0")
+        self.await_taken()
+        self.assertGreaterEqual(boottime(), until)
+        self.assertEqual(self.heard(), "1@em0")
+        told = self.daemon.recv(1000)
+        self.assertEqual(told[:9], process.ENDED + process.SERIAL.pack(1))
+        self.assertIn(b"the daemon does not run: addresses taken away and bowed out in ", told)
+        self.assertTrue(self.reachable("2@em0"))
+        self.ping()
+        self.assertIsNone(self.guard.poll())
+
+    def test_renewed(self) -> None:
+        """As long as it is renewed a will waits."""
+        self.entrust(1, boottime() + 0.3)
+        for _ in range(10):
+            self.renew(1, boottime() + 0.3)
+            time.sleep(0.1)
+        self.assertTrue(self.reachable())
+
+    def test_a_guard_that_was_away(self) -> None:
+        """It hears what the daemon has said meanwhile before it judges."""
+        self.entrust(1, boottime() + 0.2)
+        self.guard.send_signal(signal.SIGSTOP)
+        time.sleep(0.4)
+        self.renew(1, boottime() + 60)
+        self.guard.send_signal(signal.SIGCONT)
+        self.ping()
+        self.assertTrue(self.reachable())
+
+    def test_forgotten(self) -> None:
+        """What is forgotten is not carried out, and a newer will of the same name takes the place of the former."""
+        self.entrust(1, boottime() + 60)
+        self.entrust(2, boottime() + 60)
+        self.forget(1)  # that one was replaced
+        self.entrust(3, boottime() + 60, "2@em0")
+        self.forget(3)
+        self.daemon.close()
+        self.guard.wait(10)
+        self.assertFalse(self.reachable())
+        self.assertTrue(self.reachable("2@em0"))
+
+    def test_no_farewell_of_the_unheard(self) -> None:
+        """Who dies before its first advertisement does not dethrone the master that there is."""
+        self.entrust(1, boottime() + 60)
+        self.daemon.close()
+        self.guard.wait(10)
+        self.assertFalse(self.reachable())
+        self.assertTrue(self.silent())
+
+    def test_in_pieces(self) -> None:
+        """A will of any length arrives."""
+        will, many = self.will(), 2000
+        header = process.WILL_HEADER.pack(1, boottime() + 60, will.interface, 0)
+        body = header + process.pack([b"1@em0", *(will.requests * many)])
+        self.assertGreater(len(body), 2 * process.PIECE)
+        while len(body) > process.PIECE:
+            self.daemon.send(process.MORE + body[: process.PIECE])
+            body = body[process.PIECE :]
+        self.daemon.send(process.WILL + body)
+        self.daemon.close()
+        self.assertEqual(self.guard.wait(10), 0)
+        self.assertFalse(self.reachable())
+
+    def test_refused(self) -> None:
+        """What the kernel refuses is in the log; the rest is done."""
+        will = self.will()
+        bad = bytearray(will.requests[0])
+        bad[4:6] = (255).to_bytes(2, "little")  # no such request
+        header = process.WILL_HEADER.pack(1, boottime() + 60, 999_999, 1)
+        self.daemon.send(process.WILL + header + process.pack([b"1@em0", b"?" * 60, bytes(bad), *will.requests]))
+        self.renew(1, boottime() + 60)
+        self.daemon.close()
+        self.guard.wait(10)
+        self.assertFalse(self.reachable())
+        self.assertIn("Operation not supported; bowing out: ", self.log())
+
+    def test_signals_of_the_group(self) -> None:
+        """What a terminal or a service manager sends to all does not end it, and it is in a session of its own."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            self.guard.send_signal(number)
+        self.ping()
+        self.assertIsNone(self.guard.poll())
+        self.assertEqual(os.getsid(self.guard.pid), self.guard.pid)
+
+    def test_small(self) -> None:
+        """It needs little memory, and has one thread."""
+        self.entrust(1, boottime() + 60)
+        self.ping()
+        proc = Path(f"/proc/{self.guard.pid}")
+        (memory,) = [line for line in (proc / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:")]
+        self.assertLess(int(memory.split()[1]), MOST_MEMORY)
+        self.assertEqual(len(list((proc / "task").iterdir())), 1)
+
+    def test_alone(self) -> None:
+        """The program imports nothing but the standard library, and little of that."""
+        said = subprocess.run(
+            [sys.executable, "-I", "-S", "-E", "-X", "importtime", process.__file__],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        names = {line.rpartition("|")[2].strip() for line in said.stderr.splitlines() if line.startswith("import time")}
+        self.assertTrue({"select", "_socket"} <= names)
+        self.assertFalse({"socket", "enum", "re", "typing", "threading", "site"} & names)
