@@ -18,6 +18,7 @@ from zope.interface import Attribute, Interface
 from carptwist.config.schema import VirtualHostConfig
 from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise
+from carptwist.election.replay import Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,7 @@ class IVirtualHost(Interface):
     config: VirtualHostConfig = Attribute("The settings in force.")
     plane: IPlane = Attribute("How its addresses are held.")
     counter: Counter = Attribute("The counter of its advertisements.")
+    replay: Replay = Attribute("Which advertisements were seen before, its own ones included.")
     holding: bool = Attribute("Whether it is MASTER and its addresses are reachable here, now.")
 
     def heard(hearing: Hearing) -> None:
@@ -226,6 +228,20 @@ class IVirtualHost(Interface):
 
     def refused(cause: str) -> None:
         """An advertisement for this vhid was refused: it is counted, and nothing else happens."""
+
+
+class INotebook(Interface):
+    """Octets that outlive the daemon. What is asked of one is done in the order of asking."""
+
+    def read() -> Deferred[bytes]:
+        """All that is written; nothing if nothing is. Fails with OSError."""
+
+    def append(octets: bytes) -> Deferred[None]:
+        """Write these behind what is there. Whatever becomes of the daemon meanwhile, what was there stays, and
+        of these there is nothing, all, or what they begin with. Fails with OSError: then the same holds."""
+
+    def replace(octets: bytes) -> Deferred[None]:
+        """Have these instead of what is there: all of the ones or all of the others. Fails with OSError."""
 
 
 class ISystem(Interface):
@@ -256,6 +272,10 @@ class ISystem(Interface):
 
     def forwards(interface: str) -> bool:
         """Whether this host is an IPv6 router on the interface."""
+
+    def notebook(name: str) -> INotebook:
+        """Where to write what a restart must not forget, under a name that is good for a file. Of use between start and
+        stop; all that was written is safe when stop has fired."""
 
     def draw() -> int:
         """A random number below 2**64 that nobody can guess."""

@@ -27,6 +27,7 @@ from carptwist.protocols.arp import ArpProtocol
 from carptwist.protocols.neighbor import NeighborProtocol
 from carptwist.protocols.voice import Voice
 from carptwist.vhost.attachment import Attachment
+from carptwist.vhost.recollection import Recollection
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import filters
@@ -46,6 +47,7 @@ class Node:
         self._reactor = reactor
         self._system = system
         self._attachments: dict[str, Attachment] = {}
+        self._recollections: dict[str, Recollection] = {}
 
     @inlineCallbacks
     def start(self, configs: Iterable[VirtualHostConfig]) -> Generator[Deferred[Any], Any, None]:
@@ -66,6 +68,8 @@ class Node:
         yield DeferredList([maybeDeferred(vhost.stop).addErrback(self._failed_to_stop) for vhost in self.roster.all()])
         for attachment in self._attachments.values():
             attachment.stop()
+        for recollection in self._recollections.values():
+            recollection.finish()
         self.roster.close()
         yield self._system.stop()
 
@@ -99,6 +103,7 @@ class Node:
         vhost = self._there(name)
         yield vhost.stop()
         self.roster.remove(vhost)
+        self._recollections.pop(name).finish()
         interface = vhost.config.interface
         if not self.roster.on(interface) and interface in self._attachments:
             self._attachments.pop(interface).stop()
@@ -148,6 +153,7 @@ class Node:
             draw=self._system.draw,
         )
         self.roster.add(vhost)
+        self._recall(vhost)
         if config.interface not in self._attachments:
             self._attachments[config.interface] = Attachment(
                 config.interface,
@@ -157,6 +163,13 @@ class Node:
                 open_voice=self._open_voice,
             )
         return vhost
+
+    def _recall(self, vhost: VirtualHost) -> None:
+        """It takes part when it knows which advertisements were heard in former lives."""
+        recollection = Recollection(vhost.name, vhost.replay, self._system.notebook(vhost.name), self._reactor)
+        self._recollections[vhost.name] = recollection
+        vhost.obstruct("memory", "reading what is known of former advertisements")
+        recollection.recall().addCallback(lambda _: vhost.clear("memory"))
 
     def _open_voice(self, link: LinkState) -> IVoice:
         vhosts = self.roster.on(link.name)

@@ -14,10 +14,11 @@ from zope.interface import implementer
 
 from carptwist.config.schema import PlaneKind, VirtualHostConfig
 from carptwist.exclusion import claim
-from carptwist.interfaces import IFramePort, IFrameReceiver, IPlane, ISystem, LinkState
+from carptwist.interfaces import IFramePort, IFrameReceiver, INotebook, IPlane, ISystem, LinkState
 from carptwist.links import membership
 from carptwist.links.netlink import LinkMonitor
 from carptwist.links.packet import PacketPort
+from carptwist.notebooks import Notebooks
 from carptwist.planes import leftovers
 from carptwist.planes.interface import InterfacePlane
 from carptwist.planes.macvlan import MacvlanPlane
@@ -33,7 +34,7 @@ from carptwist.wire.carp import virtual_mac
 class LinuxSystem:
     """Needs CAP_NET_RAW, and CAP_NET_ADMIN for any plane but ``none``.
 
-    :param state_dir: where it is written down which kernel settings were changed.
+    :param state_dir: where it is written down which kernel settings were changed, and what notebooks hold.
     :param may_change_host: whether this process has CAP_NET_ADMIN; if not, it cannot remove leftovers either.
     """
 
@@ -45,12 +46,14 @@ class LinuxSystem:
         self._claim: socket.socket | None = None
         self._orders = Orders(reactor)
         self._settings = Sysctls(Path(state_dir))
+        self._notebooks = Notebooks(reactor, Path(state_dir, "replay"))
         self.monitor = LinkMonitor(reactor, own_protocol=PROTOCOL)
 
     @inlineCallbacks
     def start(self) -> Generator[Deferred[Any], Any, None]:
         self._claim = claim()
         self._orders.start()
+        self._notebooks.start()
         if self._may_change_host:
             found = yield self._orders.give(lambda route: leftovers.clean(route, self._settings), "carptwist")
             if found:
@@ -61,6 +64,7 @@ class LinuxSystem:
     def stop(self) -> Deferred[None]:
         self.monitor.stop()
         self._orders.stop()
+        self._notebooks.stop()
         if self._claim is not None:
             self._claim.close()
         return succeed(None)
@@ -97,6 +101,9 @@ class LinuxSystem:
 
     def forwards(self, interface: str) -> bool:
         return bool(read_sysctl("ipv6", interface, "forwarding"))
+
+    def notebook(self, name: str) -> INotebook:
+        return self._notebooks.open(name)
 
     def draw(self) -> int:
         return secrets.randbits(64)

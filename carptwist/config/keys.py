@@ -106,6 +106,7 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 _number("advskew", _tied),
                 Key("plane", values.plane),
                 Key("dialect", values.dialect),
+                Key("replay", values.replay),
             ),
             make=VirtualHostConfig,
             part="vhids",

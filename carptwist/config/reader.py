@@ -236,7 +236,7 @@ class _Reader:
         self._vhid_lines.append(
             VirtualHostLines(section.line, found.label, vhid, interface, tuple(found.values.get("address", ())))
         )
-        settings = found.one("advbase", "advskew", "plane", "dialect")
+        settings = found.one("advbase", "advskew", "plane", "dialect", "replay")
         fault = dialect_fault(settings.get("dialect", Dialect.FREEBSD), found.all("address"))
         if fault is not None:
             self._error(found.seen["dialect"], f"{found.label} dialect: {fault}")

@@ -53,6 +53,14 @@ class Dialect(Enum):
     UCARP = "ucarp"
 
 
+class ReplayMode(Enum):
+    """What becomes of an advertisement that was heard before."""
+
+    OFF = "off"
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
 @dataclass(frozen=True)
 class Phrase:
     """A pass phrase, at most 20 octets. It never shows itself, whoever prints it."""
@@ -131,6 +139,7 @@ class VirtualHostConfig:
     advskew: int = 0
     plane: PlaneKind = PlaneKind.MACVLAN
     dialect: Dialect = Dialect.FREEBSD
+    replay: ReplayMode = ReplayMode.OBSERVE
 
     def __post_init__(self) -> None:
         _within(vhid=self.vhid, advbase=self.advbase, advskew=self.advskew)

@@ -13,7 +13,7 @@ from enum import Enum
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import TypeVar
 
-from carptwist.config.schema import LONGEST_PHRASE, RANGES, AddressWithPrefix, Dialect, Phrase, PlaneKind
+from carptwist.config.schema import LONGEST_PHRASE, RANGES, AddressWithPrefix, Dialect, Phrase, PlaneKind, ReplayMode
 
 #: Octets of a UNIX socket's path: sun_path without the closing zero.
 LONGEST_SOCKET_PATH = 107
@@ -64,6 +64,7 @@ def one_of(names: type[E]) -> Callable[[str], E]:
 
 plane = one_of(PlaneKind)
 dialect = one_of(Dialect)
+replay = one_of(ReplayMode)
 
 
 def pattern(text: str) -> str:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from carptwist import __version__
+from carptwist.config.schema import ReplayMode
 from carptwist.election.precedence import is_bow_out
 from carptwist.election.state import State
 from carptwist.vhost.peers import Peer
@@ -82,6 +83,11 @@ class StatusReport:
             "received": vhost.received,
             "send_errors": vhost.sending.errors,
             "refused": dict(vhost.refusals),
+            "replay": {
+                "mode": config.replay.value,
+                "heard": vhost.replays,
+                "remembered_octets": vhost.replay.memory.octets,
+            },
             "conflicts": vhost.conflicts,
         }
 
@@ -106,9 +112,17 @@ class StatusReport:
             "implementation": peer.hearing.implementation,
             "last_heard": self._time(peer.last_heard),
             "phrase": peer.hearing.phrase + 1,
+            "replay_protection": self._protection(vhost, peer),
             # Only a MASTER speaks in CARP: a node that is silent is known from the past alone.
             "state": "MASTER" if following and not is_bow_out(peer.hearing.advbase, peer.hearing.advskew) else "BACKUP",
         }
+
+    @staticmethod
+    def _protection(vhost: VirtualHost, peer: Peer) -> str:
+        """What an attacker who has recorded this peer's advertisements can do with them."""
+        if vhost.replay.constancy.repeats(peer.hearing.source):
+            return "cannot be protected"
+        return "protected" if vhost.config.replay is ReplayMode.ENFORCE else "not enforced"
 
     def _time(self, moment: float) -> str:
         wall = self._wall() - (self._seconds() - moment)

@@ -3,6 +3,9 @@
 Until a node has heard another, every advertisement bears a fresh random number; from then on the
 counter is shared by both sides: one more than the last one sent or heard. IPv4 and IPv6
 advertisements count separately, so that a dual-stack MASTER adds two per interval.
+
+No kernel minds a counter that it has heard before, and none is offended by a random one. Whoever refuses replays
+minds: so a counter that is known to have been used is passed over for a random one.
 """
 
 from __future__ import annotations
@@ -19,13 +22,18 @@ class Counter:
         self._draw = draw
         self._last: int | None = None
 
-    def next(self) -> int:
-        """The counter of the advertisement that is about to leave."""
+    def next(self, used: Callable[[int], bool] = lambda counter: False) -> int:
+        """The counter of the advertisement that is about to leave: none that was ``used`` before."""
         if self._last is None:
             return self._draw()
-        self._last = (self._last + 1) % _MODULUS
+        following = (self._last + 1) % _MODULUS
+        self._last = self._draw() if used(following) else following
         return self._last
 
     def heard(self, counter: int) -> None:
         """A valid advertisement bore this counter."""
         self._last = counter
+
+    def renew(self) -> None:
+        """Go on from a random number: what would have come next may have been used by somebody else."""
+        self._last = self._draw()

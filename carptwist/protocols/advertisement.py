@@ -2,9 +2,9 @@
 
 ::
 
-    frame --> wire.advertisement.read --> which vhid? --> whose digest? --> VirtualHost.heard
-                   | refused                | none           | nobody's
-                   +------------------------+----------------+----> counted under its cause, nothing else
+    frame --> wire.advertisement.read --> which vhid? --> whose digest? --> heard before? --> VirtualHost.heard
+                   | refused                | none           | nobody's        | refused
+                   +------------------------+----------------+-----------------+--> counted under its cause
 
 A refused frame touches no timer and no state. It is logged at ``log`` >= 2 only, and then at most
 once in a while per cause and sender.
@@ -19,10 +19,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from carptwist.config.schema import Dialect, VirtualHostConfig
+from carptwist.config.schema import Dialect, ReplayMode, VirtualHostConfig
 from carptwist.election.effects import Advertise
 from carptwist.interfaces import Hearing, IFramePort, IFrameReceiver, IVirtualHost, LinkState
 from carptwist.protocols.moderation import Moderation
+from carptwist.protocols.repetition import Repetition
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import carp
@@ -58,6 +59,7 @@ class AdvertisementProtocol:
         self._source6 = ANY6
         self._own: tuple[IPv4Address | IPv6Address, ...] = ()
         self._moderation = Moderation(clock, REFUSAL_LOG_SECONDS)
+        self._repetition = Repetition(roster, clock)
 
     # IFrameReceiver
 
@@ -89,6 +91,8 @@ class AdvertisementProtocol:
         phrase = self._phrase_of(vhost, advertisement)
         if phrase is None:
             self._refuse(Refusal(Cause.BADAUTH, "bad digest", heard.source, advertisement.vhid), heard)
+            return
+        if self._repetition.refuses(vhost, heard):
             return
         vhost.heard(
             Hearing(
@@ -130,7 +134,9 @@ class AdvertisementProtocol:
         if self._port is None:
             raise OSError(f"the packet socket on {self._interface} is closed")
         vhid = vhost.config.vhid
-        counter = vhost.counter.next()
+        counter = vhost.counter.next(vhost.replay.knows)
+        if vhost.config.replay is not ReplayMode.OFF:
+            vhost.replay.sent(counter)
         digest = self._authenticators_of(vhost)[0].sign(counter)
         advertisement = carp.Advertisement(
             vhid=vhid,

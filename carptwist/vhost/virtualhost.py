@@ -32,7 +32,9 @@ from carptwist.config.schema import Dialect, VirtualHostConfig
 from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
 from carptwist.election.machine import Machine, Settings
+from carptwist.election.memory import fair_share
 from carptwist.election.precedence import is_bow_out, master_down_seconds
+from carptwist.election.replay import Replay
 from carptwist.election.state import State
 from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.vhost.deadline import Deadline
@@ -75,12 +77,14 @@ class VirtualHost:
         self.name = config.name
         self.plane = plane
         self.counter = Counter(draw)
+        self.replay = Replay(lambda: fair_share(len(roster.all())))
         self.peers = Peers()
         self.shared = _packed(config)
         self.holding = False
         self.conflicts = 0
         self.transitions = 0
         self.received = 0
+        self.replays = 0
         self.sending = SendAccount(config.name, config.interface, roster)
         self.refusals: dict[str, int] = {}
         self.machine = Machine(

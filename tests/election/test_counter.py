@@ -24,3 +24,19 @@ def test_it_wraps_at_64_bits() -> None:
     counter = Counter(lambda: 0)
     counter.heard((1 << 64) - 1)
     assert counter.next() == 0
+
+
+def test_what_was_used_is_passed_over() -> None:
+    """For a random one, from which it goes on."""
+    counter = Counter(lambda: 1000)
+    counter.heard(41)
+    assert [counter.next({43}.__contains__) for _ in range(3)] == [42, 1000, 1001]
+
+
+def test_a_renewed_one_goes_on_from_a_random_number() -> None:
+    """Whether anybody was heard before or not."""
+    numbers = iter([7, 500])
+    counter = Counter(lambda: next(numbers))
+    counter.next()
+    counter.renew()
+    assert [counter.next(), counter.next()] == [501, 502]

@@ -20,6 +20,7 @@ from carptwist.config.schema import (
     Knobs,
     Phrase,
     PlaneKind,
+    ReplayMode,
     VirtualHostConfig,
     interface_name_fault,
 )
@@ -169,6 +170,7 @@ def configurations(draw: st.DrawFn) -> Configuration:
                 draw(number("advbase")),
                 draw(number("advskew")),
                 draw(st.sampled_from(PlaneKind)),
+                replay=draw(st.sampled_from(ReplayMode)),
             )
         )
     return Configuration(draw(KNOBS), tuple(hosts), ControlConfig(draw(PATHS)))
@@ -198,6 +200,7 @@ def rendered(configuration: Configuration) -> tuple[str, dict[str, str]]:
             f"advskew = {host.advskew}",
             f"plane = {host.plane.value}",
             f"dialect = {host.dialect.value}",
+            f"replay = {host.replay.value}",
         ]
         phrases = [phrase.octets.decode() for phrase in host.phrases]
         if all(_tame(phrase) for phrase in phrases):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface
 
@@ -42,6 +43,7 @@ class NodeCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
+        self.chance = random.Random(1)
         self.segment = Segment(self.clock)
         self.roster = Roster(self.knobs, self.clock)
         vhosts = self.roster.on("em0")
@@ -83,7 +85,9 @@ class NodeCase(SynchronousTestCase):
         )
         plane = WrittenPlane([], virtual_mac(number))
         plane.answers = answers
-        vhost = VirtualHost(config, roster=self.roster, plane=plane, clock=self.clock, draw=lambda: 0xC0FFEE)
+        vhost = VirtualHost(
+            config, roster=self.roster, plane=plane, clock=self.clock, draw=lambda: self.chance.getrandbits(64)
+        )
         self.roster.add(vhost)
         vhost.start()
         self.voice.link_changed(LINK)

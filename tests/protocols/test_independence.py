@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from ipaddress import ip_address, ip_interface
 
 from twisted.internet.task import Clock
@@ -28,6 +29,7 @@ class Node:
         self.name = name
         self.number = number
         self.clock = clock
+        self.chance = random.Random(number)
         self.roster = Roster(Knobs(preempt=True, log=0), clock)
         self.voices = {interface: self._voice(interface, segment) for interface, segment in segments.items()}
 
@@ -38,11 +40,14 @@ class Node:
         ports = [segment.open(self.name, interface, receiver) for receiver in (advertisements, arp, neighbor)]
         return Voice(advertisements, arp, neighbor, ports=ports, hush=lambda: None)
 
+    def _draw(self) -> int:
+        return self.chance.getrandbits(64)
+
     def vhid(self, number: int, interface: str, advskew: int) -> VirtualHost:
         address = ip_interface(f"198.51.100.{number}/24")
         config = VirtualHostConfig(number, interface, (address,), (Phrase(b"secret"),), advskew=advskew)
         plane = WrittenPlane([], virtual_mac(number))
-        vhost = VirtualHost(config, roster=self.roster, plane=plane, clock=self.clock, draw=lambda: number)
+        vhost = VirtualHost(config, roster=self.roster, plane=plane, clock=self.clock, draw=self._draw)
         self.roster.add(vhost)
         link = LinkState(
             interface,

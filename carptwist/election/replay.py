@@ -1,0 +1,96 @@
+"""Which advertisement was heard before.
+
+::
+
+    counter not seen yet ----------------------------> NEW       remembered, with who introduced it
+    seen: one that we sent -----------------------> OURS      mirrored, or two masters in lock-step
+    seen: introduced by a source that repeats -----> CONSTANT  OpenBSD: cannot be protected
+    seen otherwise --------------------------------> REPLAYED
+
+Of an advertisement the digest covers the counter, the vhid and the addresses. Source, DSCP, advbase, advskew and the
+demote octet are forged at will: so the counter alone is looked at, but for the exemption in
+:mod:`carptwist.election.constancy`. What becomes of a verdict is for others to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from carptwist.election.constancy import STEADY_SECONDS, Constancy
+from carptwist.election.memory import MOST_CELLS, Memory
+
+#: Of our own counters these many cells are told apart from those of others: hours of them.
+_OWN_CELLS = 8192
+
+
+class Verdict(Enum):
+    """What a valid advertisement is, judged by its counter."""
+
+    NEW = "new"
+    CONSTANT = "constant"
+    OURS = "ours"
+    REPLAYED = "replayed"
+
+
+class Replay:
+    """The advertisements of one vhid, ours included.
+
+    :param capacity: how many cells the memory may take now.
+    """
+
+    def __init__(self, capacity: Callable[[], int] = lambda: MOST_CELLS) -> None:
+        self.memory = Memory(capacity)
+        self.constancy = Constancy()
+        self.when_changed: Callable[[], object] = lambda: None
+        self._own = Memory(lambda: _OWN_CELLS)
+        self._news: list[tuple[int, int]] | None = None
+        self._habits_changed = False
+
+    def judge(
+        self, now: float, source: bytes, counter: int, *, network_control: bool, steady: float = STEADY_SECONDS
+    ) -> Verdict:
+        """A valid advertisement was heard: ``network_control`` if with DSCP CS7."""
+        if counter not in self.memory:
+            self._remember(counter)
+            changed = self.constancy.introduced(now, source, counter, network_control=network_control, steady=steady)
+            self._habits_changed = self._habits_changed or changed
+            self.when_changed()
+            return Verdict.NEW
+        if counter in self._own:
+            return Verdict.OURS
+        if not network_control and self.constancy.may_repeat(source, counter):
+            return Verdict.CONSTANT
+        return Verdict.REPLAYED
+
+    def sent(self, counter: int) -> None:
+        """We sent an advertisement with this counter."""
+        if counter not in self._own:
+            self._own.add(counter)
+        if counter not in self.memory:
+            self._remember(counter)
+            self.when_changed()
+
+    def knows(self, counter: int) -> bool:
+        """Whether an advertisement with this counter was seen."""
+        return counter in self.memory
+
+    def _remember(self, counter: int) -> None:
+        self.memory.add(counter)
+        if self._news is None:
+            return
+        if self._news and self._news[-1][1] == counter - 1:
+            self._news[-1] = (self._news[-1][0], counter)
+        else:
+            self._news.append((counter, counter))
+
+    # Writing down
+
+    def take_news(self) -> tuple[list[tuple[int, int]], bool]:
+        """The runs of counters that were seen since the last call, and whether the habits of sources have changed.
+
+        News is kept from the first call on: where nobody writes it down it takes no room.
+        """
+        news, self._news = self._news or [], []
+        changed, self._habits_changed = self._habits_changed, False
+        return news, changed

@@ -1,0 +1,32 @@
+"""A notebook in memory: what outlives a node is what its owner keeps."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from carptwist.interfaces import INotebook
+
+
+@implementer(INotebook)
+class MemoryNotebook:
+    """Its ``octets`` are all that was written; it fails as long as there is a :attr:`trouble`."""
+
+    def __init__(self, octets: bytes = b"") -> None:
+        self.octets = octets
+        self.trouble: OSError | None = None
+
+    def read(self) -> Deferred[bytes]:
+        return fail(self.trouble) if self.trouble is not None else succeed(self.octets)
+
+    def append(self, octets: bytes) -> Deferred[None]:
+        return self._write(self.octets + octets)
+
+    def replace(self, octets: bytes) -> Deferred[None]:
+        return self._write(octets)
+
+    def _write(self, octets: bytes) -> Deferred[None]:
+        if self.trouble is not None:
+            return fail(self.trouble)
+        self.octets = octets
+        return succeed(None)

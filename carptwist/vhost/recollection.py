@@ -1,0 +1,96 @@
+"""What a vhid knows of counters, kept over restarts.
+
+::
+
+    Replay --(something is new)--> at most a second later --> INotebook.append, or replace when enough was appended
+    Replay <-- all of it <-- INotebook.read        before the vhid takes part
+
+A daemon that is killed forgets what was new in its last second.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from carptwist.election import record
+from carptwist.election.replay import Replay
+from carptwist.interfaces import INotebook
+from carptwist.vhost.deadline import Deadline
+
+#: What is new waits so long for more of it.
+WRITE_SECONDS = 1.0
+#: After a notebook that could not be written.
+RETRY_SECONDS = 60.0
+#: As many octets, and an eighth of the last whole one, are appended before it is written anew.
+APPENDED_OCTETS = 32768
+
+
+class Recollection:
+    """Keeps the memory of one vhid in a notebook."""
+
+    _log = Logger()
+
+    def __init__(self, name: str, replay: Replay, notebook: INotebook, clock: IReactorTime) -> None:
+        self._name = name
+        self._replay = replay
+        self._notebook = notebook
+        self._clock = clock
+        self._deadline = Deadline(clock, self._write)
+        self._waiting = False
+        self._room = 0  # how many octets may still be appended
+        replay.take_news()
+
+    def recall(self) -> Deferred[None]:
+        """Know what was known before; fires in any case. From then on what is new is written down."""
+        return self._notebook.read().addCallbacks(self._recalled, lambda _: None).addCallback(self._begin)
+
+    def finish(self) -> None:
+        """Write down what is new, and no more after it."""
+        self._replay.when_changed = lambda: None
+        self._deadline.cancel()
+        self._write()
+
+    def _recalled(self, octets: bytes) -> None:
+        if not octets:
+            return
+        recalled = record.read(octets)
+        if recalled.damage:
+            self._log.warn(
+                "carp: {name}: what was written down of former advertisements is damaged, and what is damaged is left "
+                "out: {damage}",
+                name=self._name,
+                damage=recalled.damage,
+            )
+        record.restore(self._replay, recalled)
+
+    def _begin(self, _: None) -> None:
+        self._replay.when_changed = self._changed
+
+    def _changed(self) -> None:
+        if not self._waiting:
+            self._waiting = True
+            self._deadline.set(self._clock.seconds() + WRITE_SECONDS)
+
+    def _write(self) -> None:
+        self._waiting = False
+        news, habits_changed = self._replay.take_news()
+        if not news and not habits_changed:
+            return
+        octets = record.appendix(news, self._replay.constancy.habits if habits_changed else {})
+        if len(octets) <= self._room:
+            self._room -= len(octets)
+            doing = self._notebook.append(octets)
+        else:
+            octets = record.snapshot(self._replay)
+            self._room = APPENDED_OCTETS + len(octets) // 8
+            doing = self._notebook.replace(octets)
+        doing.addErrback(self._failed)
+
+    def _failed(self, _: Failure) -> None:
+        # The notebook has told why. Whatever is in it now, the next time it is written anew.
+        self._room = 0
+        self._waiting = True
+        self._deadline.set(self._clock.seconds() + RETRY_SECONDS)
