@@ -179,11 +179,11 @@ class Machine:
         """The operator decided otherwise. The state stays; timers run on from where they began."""
         before, self.settings = self.settings, settings
         if self.state is State.BACKUP:
-            later = _patience(settings) - _patience(before)
+            later = self._patience(settings) - self._patience(before)
             for family in settings.families:
                 due = self._master_down.get(family)
                 # Of a family that is new here nobody could be heard before.
-                self._master_down[family] = now + _patience(settings) if due is None else due + later
+                self._master_down[family] = now + self._patience(settings) if due is None else due + later
             for family in before.families:
                 if family not in settings.families:
                     del self._master_down[family]
@@ -208,7 +208,7 @@ class Machine:
             return self._take_over(now, "master will time out")
         if family in self.settings.families:
             # Only then: nothing would ever stop the timer of a family that we have no address of.
-            self._await_master(now, (family,))
+            self._await_master(now, (family,), _promised(advbase, advskew))
         return []
 
     def _heard_as_master(self, now: float, advbase: int, advskew: int, demote: int) -> list[Effect]:
@@ -216,7 +216,7 @@ class Machine:
             # Equal ones yield both, so that neither insists; the order of their timeouts decides.
             reason = "less demoted master heard" if demote < self.demote else "more frequent advertisement received"
             effects = self._become(now, State.BACKUP, reason)
-            self._await_master(now, self.settings.families)
+            self._await_master(now, self.settings.families, _promised(advbase, advskew))
             return effects
         if not is_bow_out(advbase, advskew) and now - self._announced_at >= REANNOUNCE_SECONDS:
             # Somebody else has just claimed our addresses, and switches have learned it. No kernel does this.
@@ -251,10 +251,21 @@ class Machine:
         self._announced_at = now
         return Announce()
 
-    def _await_master(self, now: float, families: tuple[int, ...]) -> None:
-        due = now + _patience(self.settings)
+    def _await_master(self, now: float, families: tuple[int, ...], promised: float = 0.0) -> None:
+        """Start the timeout anew; ``promised``: the patience that the master that was heard asks for, in seconds."""
+        own = self._patience(self.settings)
+        if self.settings.advbase == 0 and not self.settings.counts_demotion:
+            own = max(own, promised)
+        due = now + own
         for family in families:
             self._master_down[family] = due
+
+    def _patience(self, settings: Settings) -> float:
+        """The timeout by our own settings, in seconds."""
+        if settings.advbase or settings.counts_demotion:
+            return master_down_seconds(settings.advbase, settings.advskew)
+        # A demoted node has a better one to wait for, whose interval may be many times our own timeout.
+        return master_down_seconds(0, max(settings.advskew, effective_advskew(settings.advskew, self._demotion)))
 
     def _become(self, now: float, state: State, reason: str) -> list[Effect]:
         """The one place that changes the state. Effects hang on what is left and what is entered."""
@@ -272,5 +283,12 @@ class Machine:
         return effects
 
 
-def _patience(settings: Settings) -> float:
-    return master_down_seconds(settings.advbase, settings.advskew)
+def _promised(advbase: int, advskew: int) -> float:
+    """Three intervals of a master whose advbase is 0, in seconds; 0 where no such patience is asked for.
+
+    Timeouts of advbase 0 are three times one's own advskew, and so say nothing of how often another node advertises.
+    Without this a fast node would call a slower master dead between any two of its advertisements: a demoted one would
+    be MASTER beside it again and again, and one that must not preempt would preempt. OpenBSD does just that, and its
+    dialect here. Longer promises are not believed, for nothing authenticates them.
+    """
+    return master_down_seconds(0, advskew) if advbase == 0 else 0.0

@@ -9,7 +9,7 @@ in whole 1/256 s, the unit of advskew, so that no rounding ever decides an elect
 
 Demotion counts in an own interval, never in the patience of a BACKUP. With advbase 0 (sub-second
 failover, as in OpenBSD) the patience is three times advskew, and where both are 0 timers run on the
-unit itself.
+unit itself; there it has to follow demotion, and the master that is heard (:mod:`carptwist.election.machine`).
 
 Source: ip_carp.c of FreeBSD (DEMOTE_ADVSKEW, carp_setrun) and of OpenBSD (advbase 0).
 """

@@ -22,7 +22,9 @@ This page is generated: `make docs` asks the election's code and writes down wha
 question has advbase 1 and advskew 100 unless a row says otherwise, and IPv4 addresses only. Intervals are
 compared in 1/256 s: own interval = advbase x 256 + effective advskew, received interval the same from
 what was heard; effective advskew = advskew + demotion, at least 0, at most 240. The master-down timeout
-is 3 x advbase + advskew/256 seconds (3 x advskew/256 with advbase 0), and runs apart for IPv4 and IPv6.
+is 3 x advbase + advskew/256 seconds, and runs apart for IPv4 and IPv6. With advbase 0 it is 3 x advskew/256
+seconds of whichever advskew is the highest: one's own, the effective one, or the heard master's (in the OpenBSD dialect
+one's own always, as there).
 
 """
 
@@ -91,6 +93,8 @@ ROWS = (
     Row(State.BACKUP, "a master slower than the timeout (4, 0)", _hear(4, 0)),
     Row(State.BACKUP, "a bow-out (255, 255)", _hear(255, 255)),
     Row(State.BACKUP, "a master (4, 0); own advbase 0", _hear(4, 0), advbase=0),
+    Row(State.BACKUP, "a faster master (0, 50); own advbase 0", _hear(0, 50), advbase=0),
+    Row(State.BACKUP, "a slower master (0, 200); own advbase 0", _hear(0, 200), advbase=0),
     Row(State.BACKUP, "a bow-out (255, 255); own advbase 0", _hear(255, 255), advbase=0),
     Row(State.BACKUP, "demotion rises by 240", _demote),
     Row(State.BACKUP, "the operator asks for MASTER", _ask_for(State.MASTER)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -28,6 +29,7 @@ class MemoryPlane:
 
     :param clock: what the steps take their time from; without one they are done at once.
     :param step_seconds: how long each takes.
+    :param reached: called whenever :attr:`stands` has changed.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class MemoryPlane:
         answers: bool = True,
         clock: IReactorTime | None = None,
         step_seconds: float = 0.0,
+        reached: Callable[[], object] = lambda: None,
     ) -> None:
         self.link_address = link_address
         self.answers = answers
@@ -46,6 +49,7 @@ class MemoryPlane:
         self._config = config
         self._clock = clock
         self._step_seconds = step_seconds
+        self._reached = reached
 
     def adopt(self, config: VirtualHostConfig) -> None:
         self._config = config
@@ -72,4 +76,7 @@ class MemoryPlane:
     def _reach(self, reached: Hold) -> None:
         if self.trouble is not None:
             raise PlaneError(self.trouble)
+        changed = self.stands is not reached
         self.stands = reached
+        if changed:
+            self._reached()

@@ -156,6 +156,31 @@ def test_with_advbase_0_only_a_bow_out_takes_effect_at_once() -> None:
     )
 
 
+def test_with_advbase_0_a_slower_master_has_its_own_three_intervals() -> None:
+    """A fast BACKUP does not call it dead between two of its advertisements; a longer promise is not believed."""
+    subject = machine(advbase=0, advskew=8)
+    assert subject.deadline == 3 * 8 / 256
+    assert subject.heard(0.01, 4, 0, 100) == []
+    assert subject.deadline == 0.01 + 3 * 100 / 256
+    assert subject.heard(0.02, 4, 1, 0) == []
+    assert subject.deadline == 0.02 + 3 * 8 / 256
+
+
+def test_with_advbase_0_a_demoted_node_waits_by_its_effective_advskew() -> None:
+    """Otherwise it would be MASTER beside a better one, again and again, from before it has heard the first time."""
+    subject = machine(advbase=0, advskew=8, demotion=240)
+    assert subject.deadline == 3 * 240 / 256
+    assert machine(advbase=0, advskew=8, demotion=240, counts_demotion=True).deadline == 3 * 8 / 256
+
+
+def test_a_master_of_advbase_0_that_yields_waits_for_the_other_one() -> None:
+    """Three intervals of the one that it yielded to, in both families."""
+    subject = machine(State.MASTER, advbase=0, advskew=8, families=(4, 6), demotion=200)
+    subject.heard(1.0, 4, 0, 208)
+    assert subject.state is State.BACKUP
+    assert subject.master_down_at == {4: 1.0 + 3 * 208 / 256, 6: 1.0 + 3 * 208 / 256}
+
+
 def test_demotion_does_not_change_the_patience_of_a_backup() -> None:
     """The timeout takes the configured advskew, and a change of demotion says nothing as BACKUP."""
     subject = machine()
