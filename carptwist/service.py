@@ -5,6 +5,7 @@
     CarpService
       |- Node                       the vhids of this host: see carptwist.node
       |- Hooks                      commands that run when a vhid changes its state
+      |- Revision                   the configuration in force, and how it is exchanged
       +- control listener           for carpctl
 
 It starts in the order of that picture, and stops the other way round: the control socket closes, each
@@ -24,6 +25,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -34,6 +36,7 @@ from carptwist.election.effects import Became
 from carptwist.hooks.script import Change, Hooks
 from carptwist.interfaces import ISystem
 from carptwist.node import Node
+from carptwist.revision import Outcome, Revision
 from carptwist.vhost.virtualhost import VirtualHost
 
 
@@ -43,6 +46,7 @@ class CarpService(Service):
     :param reactor: delayed calls on it should run on monotonic time, as :func:`carptwist.tap.run_on_monotonic_time`
         makes them: CARP's timeouts must not follow the clock on the wall.
     :param system: the host; :class:`carptwist.system.LinuxSystem` in a daemon.
+    :param path: the configuration file, for :meth:`reload`; None where there is none.
     :param gave_up: called when the host cannot be worked with; why is in the log.
     """
 
@@ -55,12 +59,19 @@ class CarpService(Service):
         reactor: Any,
         system: ISystem,
         gave_up: Callable[[], object] = lambda: None,
+        path: str | None = None,
     ) -> None:
-        self.configuration = configuration
         self._gave_up = gave_up
         self.node = Node(configuration.knobs, reactor=reactor, system=system)
         self._reactor = reactor
         self._hooks = Hooks(reactor, configuration.hooks)
+        self.revision = Revision(
+            configuration,
+            node=self.node,
+            set_hooks=self._hooks.replace,
+            path=path,
+            aside=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
+        )
         self._control: IListeningPort | None = None
         self._starting: Deferred[None] | None = None
         self._report = StatusReport(
@@ -75,6 +86,20 @@ class CarpService(Service):
     def stopService(self) -> Deferred[None]:
         super().stopService()  # type: ignore[no-untyped-call]
         return self._stop()
+
+    @property
+    def configuration(self) -> Configuration:
+        """What was read last."""
+        return self.revision.loaded
+
+    @inlineCallbacks
+    def reload(self) -> Generator[Deferred[Any], Any, list[Outcome]]:
+        """Read the configuration file again and do what it says: see :meth:`carptwist.revision.Revision.reload`."""
+        if self._starting is None:
+            raise ValueError("the service was not started")
+        yield self._starting  # half a start cannot be changed
+        outcomes: list[Outcome] = yield self.revision.reload()
+        return outcomes
 
     @inlineCallbacks
     def _start(self) -> Generator[Deferred[Any], Any, None]:
@@ -109,6 +134,7 @@ class CarpService(Service):
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
         if self._starting is not None:
             yield self._starting  # half a start cannot be undone
+        yield self.revision.close()
         if self._control is not None:
             yield maybeDeferred(self._control.stopListening)
         yield self.node.stop()

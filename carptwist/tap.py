@@ -1,24 +1,31 @@
 """``twistd carp --config FILE``: options, and the service that they make.
 
 A bad configuration is refused as a whole, every error with its place, with exit code 2 and nothing
-on the host touched.
+on the host touched. SIGHUP has the daemon read the file again.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python import usage
+from twisted.python.failure import Failure
 
 from carptwist.configuration import ConfigurationError, Reading, load
 from carptwist.privileges import may_change_host, missing_privileges
 from carptwist.service import CarpService
 from carptwist.system import LinuxSystem
+
+_log = Logger()
 
 DEFAULT_CONFIG = "/etc/carptwist/carp.ini"
 
@@ -65,7 +72,38 @@ def makeService(options: Options) -> IService:
         state_dir=configuration.knobs.state_dir,
         may_change_host=may_change_host(),
     )
-    return CarpService(configuration, reactor=reactor, system=system, gave_up=lambda: _end_in_failure(reactor))
+    service = CarpService(
+        configuration,
+        reactor=reactor,
+        system=system,
+        gave_up=lambda: _end_in_failure(reactor),
+        path=os.path.abspath(options["config"]),  # twistd goes elsewhere when it becomes a daemon
+    )
+    reload_on_hangup(reactor, service.reload)
+    return service
+
+
+def reload_on_hangup(reactor: Any, reload: Callable[[], Deferred[Any]]) -> None:
+    """Have SIGHUP reload the configuration, until the reactor has stopped."""
+
+    def hung_up(number: int, frame: object) -> None:
+        # A signal comes in the middle of anything.
+        reactor.callFromThread(begin)
+
+    def begin() -> None:
+        _log.info("carp: reload: SIGHUP")
+        reload().addErrback(refused)
+
+    def refused(failure: Failure) -> None:
+        if failure.check(ConfigurationError):
+            return  # its errors are in the log already
+        if failure.check(ValueError):
+            _log.warn("carp: reload: {why}", why=failure.getErrorMessage())
+        else:
+            _log.failure("carp: reload", failure)
+
+    former = signal.signal(signal.SIGHUP, hung_up)
+    reactor.addSystemEventTrigger("after", "shutdown", signal.signal, signal.SIGHUP, former)
 
 
 def _end_in_failure(reactor: Any) -> None:

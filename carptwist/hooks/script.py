@@ -63,11 +63,15 @@ class Hooks:
 
     def __init__(self, reactor: Any, hooks: Sequence[HookConfig]) -> None:
         self._reactor = reactor
-        self._hooks = [(hook, re.compile(hook.match), re.compile(hook.type)) for hook in hooks]
+        self.replace(hooks)
         self._pool = ThreadPool(minthreads=0, maxthreads=THREADS, name="carptwist hooks")
         self._busy: set[str] = set()  # the vhids whose hooks are at work
         self._waiting: dict[str, Change] = {}
         self._idle: list[Deferred[None]] = []
+
+    def replace(self, hooks: Sequence[HookConfig]) -> None:
+        """From the next change on these hooks; what is at work for a change is not interrupted."""
+        self._hooks = [(hook, re.compile(hook.match), re.compile(hook.type)) for hook in hooks]
 
     def start(self) -> None:
         """Be ready to run."""

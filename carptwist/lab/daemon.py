@@ -36,6 +36,12 @@ class Daemon:
     def __init__(self, host: Host, configuration: str) -> None:
         self.host = host
         self.child: Child | None = None
+        self.configuration = host.directory / "carp.ini"
+        self.configure(configuration)
+
+    def configure(self, configuration: str) -> None:
+        """Give it another configuration file; it reads it when it is started, or told to."""
+        host = self.host
         text = configuration.replace(LAB_DIRECTORY, str(host.directory.parent))
         if "[control]" not in text:
             text += f"\n[control]\nunix = {host.directory}/control.sock\n"
@@ -43,10 +49,13 @@ class Daemon:
             text = re.sub(r"^\[carp\]$", f"[carp]\nstate_dir = {host.directory}/state", text, flags=re.MULTILINE)
         found = _SOCKET.search(text)
         self.control_socket = Path(found[1]) if found else None
-        self.configuration = host.directory / "carp.ini"
         # It holds pass phrases.
         self.configuration.touch(mode=0o600)
         self.configuration.write_text(text)
+
+    def hang_up(self) -> None:
+        """Have it read its configuration again, by SIGHUP; it is not yet done when this returns."""
+        self._started().signal(signal.SIGHUP)
 
     @property
     def running(self) -> bool:

@@ -116,6 +116,11 @@ class VirtualHost:
         """Why this vhid does not take part; empty when it does."""
         return tuple(self._obstacles.values())
 
+    @property
+    def plane_trouble(self) -> str | None:
+        """Why the host cannot carry the addresses, or None."""
+        return self._obstacles.get("plane")
+
     # Life
 
     def start(self) -> None:
@@ -148,6 +153,10 @@ class VirtualHost:
         self._jobs.append(("reconfigure", lambda: self._reconfigure(config, done)))
         self._work()
         return done
+
+    def settled(self) -> Deferred[None]:
+        """Fires when all that is to be done now is done."""
+        return self._when_idle()
 
     def knobs_changed(self) -> None:
         """The host-wide settings are others now."""

@@ -1,0 +1,195 @@
+"""The configuration in force, and how it is exchanged for another one while everything runs.
+
+::
+
+    file --read--> wanted --config.reload.steps--> Step, Step, Step ... --one after the other--> Outcome, Outcome ...
+                               ^
+    running: what the vhids and the knobs are set to now, changes that were made at run time included
+
+A file is read and judged as a whole before the first step; a bad one changes nothing. A step that fails leaves its
+vhid with the settings that it had, and the others to be done. What is unchanged is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, assert_never
+
+from twisted.internet.defer import Deferred, DeferredLock, fail, inlineCallbacks, maybeDeferred
+from twisted.logger import Logger
+
+from carptwist.config.reload import Add, Change, Hooks, Keep, Knob, Later, Remove, Step, line, steps
+from carptwist.config.schema import Configuration, HookConfig, VirtualHostConfig
+from carptwist.configuration import ConfigurationError, Reading, load
+from carptwist.node import Node
+from carptwist.planes import PlaneError
+
+#: Gives a function's value in a Deferred, without holding the reactor up if it takes long.
+Aside = Callable[[Callable[[], Reading]], "Deferred[Reading]"]
+
+
+class Outcome(NamedTuple):
+    """What became of a step; ``trouble`` is why it failed, or None."""
+
+    step: Step
+    trouble: str | None = None
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        if self.trouble is None:
+            return line(self.step)
+        return f"{line(self.step)}: failed: {self.trouble}"
+
+
+class Revision:
+    """What one node is set to.
+
+    :param loaded: the configuration that it starts with.
+    :param set_hooks: puts other hooks in the place of those that there are.
+    :param path: the configuration file, None where there is none.
+    :param aside: where files are read, so that no advertisement waits for one.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        loaded: Configuration,
+        *,
+        node: Node,
+        set_hooks: Callable[[Sequence[HookConfig]], object],
+        path: str | None = None,
+        aside: Aside = maybeDeferred,
+    ) -> None:
+        self.loaded = loaded  # what was read last
+        self._in_force = loaded  # what holds of it, but for vhids and knobs, which say for themselves
+        self._node = node
+        self._set_hooks = set_hooks
+        self.path = path
+        self._aside = aside
+        self._turn = DeferredLock()
+        self._closed = False
+
+    @property
+    def running(self) -> Configuration:
+        """What holds now."""
+        roster = self._node.roster
+        return replace(self._in_force, knobs=roster.knobs, vhids=tuple(vhost.config for vhost in roster.all()))
+
+    def plan(self, wanted: Configuration) -> tuple[Step, ...]:
+        """What :meth:`adopt` would do."""
+        return steps(self.running, wanted, self.loaded)
+
+    def read(self, path: str = "") -> Deferred[Reading]:
+        """Read and judge a configuration file; without ``path`` the one that the daemon was started with.
+
+        Fails with :class:`ConfigurationError`, and ValueError if there is no file.
+        """
+        which = path or self.path
+        if which is None:
+            return fail(ValueError("this daemon was started without a configuration file"))
+        return self._aside(lambda: load(which))
+
+    def reload(self) -> Deferred[list[Outcome]]:
+        """Read the file again and do what it says. Fires with what was done, in order.
+
+        Fails with :class:`ConfigurationError` if there is anything wrong with the file, and ValueError if there is no
+        file or the daemon is stopping: then nothing is changed.
+        """
+        return self._turn.run(self._reload)
+
+    def adopt(self, wanted: Configuration) -> Deferred[list[Outcome]]:
+        """Do what a configuration says. Fires with what was done, in order."""
+        return self._turn.run(self._adopt, wanted)
+
+    def close(self) -> Deferred[None]:
+        """No step is begun any more. Fires when the last one has ended."""
+        self._closed = True
+        return self._turn.run(lambda: None)
+
+    @inlineCallbacks
+    def _reload(self) -> Generator[Deferred[Any], Any, list[Outcome]]:
+        try:
+            reading = yield self.read()
+        except ConfigurationError as refused:
+            for problem in refused.errors:
+                self._log.error("carp: reload: {problem}", problem=problem)
+            self._log.error("carp: reload: refused, nothing is changed")
+            raise
+        for problem in reading.warnings:
+            self._log.warn("carp: reload: {problem}", problem=problem)
+        outcomes: list[Outcome] = yield self._adopt(reading.configuration)
+        return outcomes
+
+    @inlineCallbacks
+    def _adopt(self, wanted: Configuration) -> Generator[Deferred[Any], Any, list[Outcome]]:
+        if self._closed:
+            raise ValueError("the daemon is stopping")
+        planned = self.plan(wanted)
+        self.loaded = wanted
+        outcomes = []
+        for step in planned:
+            if self._closed:
+                break
+            trouble = yield self._perform(step)
+            outcomes.append(Outcome(step, trouble))
+            self._tell(outcomes[-1])
+        kept = sum(isinstance(step, Keep) for step in planned)
+        self._log.info(
+            "carp: reload: {done} of {all} vhids unchanged{failed}",
+            done=kept,
+            all=len(wanted.vhids),
+            failed=f", {count} steps failed" if (count := sum(o.trouble is not None for o in outcomes)) else "",
+        )
+        return outcomes
+
+    @inlineCallbacks
+    def _perform(self, step: Step) -> Generator[Deferred[Any], Any, str | None]:
+        """Do a step. Fires with why it failed, or None."""
+        try:
+            trouble: str | None = yield maybeDeferred(self._do, step)
+        except (PlaneError, ValueError, OSError) as error:
+            return str(error)
+        except KeyError:
+            return "it is gone"  # somebody has removed it a moment ago
+        except Exception as error:
+            self._log.failure("carp: reload: {step}", step=line(step))
+            return f"{type(error).__name__}: {error}"
+        return trouble
+
+    def _do(self, step: Step) -> Deferred[Any] | None:
+        match step:
+            case Keep() | Later():
+                return None
+            case Knob():
+                knobs: dict[str, Any] = {step.name: step.after}
+                self._node.roster.set_knobs(replace(self._node.roster.knobs, **knobs))
+                return None
+            case Hooks():
+                self._set_hooks(step.after)
+                self._in_force = replace(self._in_force, hooks=step.after)
+                return None
+            case Add():
+                return self._add(step.config)
+            case Remove():
+                return self._node.remove(step.config.name)
+            case Change(anew=True):
+                return self._node.remove(step.before.name).addCallback(lambda _: self._add(step.after))
+            case Change():
+                return self._node.change(step.after)
+            case _:
+                assert_never(step)
+
+    @inlineCallbacks
+    def _add(self, config: VirtualHostConfig) -> Generator[Deferred[Any], Any, str | None]:
+        vhost = self._node.add(config)
+        yield vhost.settled()
+        return vhost.plane_trouble
+
+    def _tell(self, outcome: Outcome) -> None:
+        if outcome.trouble is not None:
+            self._log.warn("carp: reload: {outcome}", outcome=outcome.text)
+        elif not isinstance(outcome.step, Keep):
+            self._log.info("carp: reload: {outcome}", outcome=outcome.text)

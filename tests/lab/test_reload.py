@@ -1,0 +1,162 @@
+"""A daemon that reads its configuration again: what a client and the other hosts notice."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from tests.lab.support import ALLOWED_SECONDS, PHRASE, Scene, SceneTestCase, configuration
+
+SECOND = "192.0.2.7"
+
+
+def second(vhid: int = 2, *, advskew: int = 0, address: str = SECOND) -> str:
+    """The section of another virtual host on em0."""
+    return f"[vhid {vhid}@em0]\naddress = {address}/24\npass = {PHRASE}\nadvskew = {advskew}\n"
+
+
+class ReloadTests(SceneTestCase):
+    """With SIGHUP."""
+
+    def reload(self, scene: Scene, name: str, text: str) -> None:
+        """Give a daemon another file, and wait until it has done what that says."""
+        daemon = scene.daemons[name]
+        daemon.configure(text)
+        done = daemon.text().count(" vhids unchanged")
+        daemon.hang_up()
+        scene.wait(lambda: daemon.text().count(" vhids unchanged") > done, f"{name} has reloaded")
+
+    def assert_steady(self, scene: Scene, name: str, vhid: int, since: float) -> None:
+        """No advertisement of a vhid was late, and none was without cause."""
+        for family in (4, 6):
+            heard = [each for each in scene.watcher.heard(name, vhid, since) if each.family == family]
+            self.assertGreater(len(heard), 2)
+            for former, later in pairwise(heard):
+                gap = later.at - former.at
+                late = scene.uncertainty(later.at)
+                self.assertLessEqual(gap, former.interval + ALLOWED_SECONDS + late)
+                self.assertGreaterEqual(gap, former.interval - ALLOWED_SECONDS - late)
+
+    def test_a_hundred_reloads_in_a_row(self) -> None:
+        """A vhid that is unchanged loses no packet and sends no advertisement late or early, while another one gets
+        another advskew each time, and another address every tenth time."""
+        scene = self.scene()
+        self.start_pair(scene, configuration(more=second()), configuration(advskew=100, more=second(advskew=200)))
+        scene.await_master("a", 2)
+        began = time.time()
+        for number in range(100):
+            address = SECOND if number // 10 % 2 else "192.0.2.8"
+            self.reload(scene, "a", configuration(more=second(advskew=number + 1, address=address)))
+        ended = time.time()
+        scene.wait(lambda: time.time() > ended + 2.5, "a few advertisements more")
+        for address in scene.prober.addresses:
+            self.assertEqual(scene.prober.lost(address, began, ended + 1), 0)
+        self.assert_steady(scene, "a", 1, began)
+        self.assertEqual(scene.daemons["a"].text().count("carp: 1@em0: "), 2)  # INIT -> BACKUP -> MASTER, as before
+        last = scene.watcher.last("a", 2)
+        assert last is not None
+        self.assertEqual(last.advskew, 100)
+
+    def test_a_bad_file_changes_nothing(self) -> None:
+        """Not even the good part of it; every error is in the log, and no pass phrase."""
+        scene = self.scene(1)
+        daemon = scene.daemon("a", configuration())
+        scene.await_master("a")
+        before = daemon.status()
+        daemon.configure(configuration(advskew=300, knobs=["dscp = 5"], more=second()).replace("[carp]", "[crap]"))
+        daemon.hang_up()
+        daemon.expect("carp: reload: refused, nothing is changed")
+        self.assertIn("[vhid 1@em0] advskew = 300: must be 0 to 254", daemon.text())
+        self.assertIn("[crap] is no section", daemon.text())
+        self.assertNotIn(PHRASE, daemon.text())
+        after = daemon.status()
+        self.assertEqual([vhid["since"] for vhid in after["vhids"]], [vhid["since"] for vhid in before["vhids"]])
+        self.assertEqual(after["sysctl"], before["sysctl"])
+        # And it is not stuck: a good one is taken afterwards.
+        self.reload(scene, "a", configuration(knobs=["dscp = 5"]))
+        self.assertEqual(daemon.status()["sysctl"]["dscp"], 5)
+
+    def test_vhids_come_and_go(self) -> None:
+        """A vhid that is removed bows out, and the other host takes over at once; one that is added takes part. With
+        the last one of an interface its device and its sockets are gone as well."""
+        scene = self.scene(shared={"192.0.2.1": 1, "2001:db8::1": 1, SECOND: 2}, pinged=["192.0.2.1"])
+        self.start_pair(scene, b=configuration(advskew=100, more=second(advskew=100)))
+        scene.await_master("b", 2)
+        self.reload(scene, "a", configuration(more=second()))
+        scene.await_master("a", 2)
+        began = time.time()
+        self.reload(scene, "a", configuration(vhid=2, addresses=[f"{SECOND}/24"]))
+        scene.await_master("b", 1, since=began)
+        self.assert_brief(scene, began)
+        self.assertTrue(any(each.bows_out for each in scene.watcher.heard("a", 1, since=began)))
+        self.assertEqual([vhid["vhid"] for vhid in scene.daemons["a"].status()["vhids"]], [2])
+
+        sockets = self.packet_sockets(scene, "a")
+        elsewhere = configuration(vhid=2, addresses=[f"{SECOND}/24"]).replace("@em0", "@em9")
+        self.reload(scene, "a", elsewhere)
+        scene.await_master("b", 2)
+        self.assertEqual(scene.hosts["a"].interfaces(), ["lo", "em0"])
+        self.assertGreater(sockets, 0)
+        self.assertEqual(self.packet_sockets(scene, "a"), 0)
+        self.reload(scene, "a", configuration())
+        scene.await_master("a", 1)
+
+    def test_an_address_moves(self) -> None:
+        """From one vhid to another, and two vhids exchange theirs: nothing is left behind, both serve."""
+        scene = self.scene(1, judged=False, pinged=["192.0.2.1"])
+        first, other = [["192.0.2.1/24", "192.0.2.5/24"], ["192.0.2.7/24"]], [["192.0.2.1/24"], ["192.0.2.5/24"]]
+        for plane in ("macvlan", "interface"):
+            text = [
+                "\n".join(
+                    [
+                        "[carp]",
+                        *(
+                            f"[vhid {vhid}@em0]\nplane = {plane}\npass = x\naddress =\n  " + "\n  ".join(addresses)
+                            for vhid, addresses in enumerate(both, 1)
+                        ),
+                        "",
+                    ]
+                )
+                for both in (first, other, other[::-1])
+            ]
+            daemon = scene.daemon("a", text[0])
+            scene.await_master("a", 2)
+            for wanted, expected in ((text[1], other), (text[2], other[::-1])):
+                self.reload(scene, "a", wanted)
+                self.assertNotIn("failed", daemon.text())
+                self.await_both(scene)
+                found = {vhid["vhid"]: vhid["addresses"] for vhid in daemon.status()["vhids"]}
+                self.assertEqual(found, dict(enumerate(expected, 1)))
+                scene.wait(lambda: scene.prober.flowing("192.0.2.1"), "the address answers")
+            there = {str(address) for address in scene.hosts["a"].addresses()}
+            self.assertEqual(there & {"192.0.2.1", "192.0.2.5", "192.0.2.7"}, {"192.0.2.1", "192.0.2.5"})
+            daemon.stop()
+            self.assertEqual(scene.leftovers(), [])
+
+    def test_what_the_host_cannot_carry(self) -> None:
+        """The vhid keeps its former settings, the others get theirs, and the log says what to do."""
+        scene = self.scene(1, judged=False)
+        text = configuration(more=second())
+        daemon = scene.daemon("a", text)
+        scene.await_master("a")
+        scene.await_master("a", 2)
+        # The host's own address cannot be shared.
+        wrong = configuration(advskew=7, more=second(address="192.0.2.2", advskew=9))
+        self.reload(scene, "a", wrong)
+        self.assertRegex(daemon.text(), r"carp: reload: 2@em0: .*: failed: .*192\.0\.2\.2")
+        status = {vhid["vhid"]: vhid for vhid in daemon.status()["vhids"]}
+        self.assertEqual((status[1]["advskew"], status[1]["state"]), (7, "MASTER"))
+        self.assertEqual((status[2]["addresses"], status[2]["state"]), ([f"{SECOND}/24"], "MASTER"))
+
+    @staticmethod
+    def await_both(scene: Scene) -> None:
+        """Wait until both vhids of a are MASTER."""
+        daemon = scene.daemons["a"]
+        scene.wait(lambda: [vhid["state"] for vhid in daemon.status()["vhids"]] == ["MASTER", "MASTER"], "both serve")
+
+    @staticmethod
+    def packet_sockets(scene: Scene, name: str) -> int:
+        """How many packet sockets there are on a host."""
+        with scene.hosts[name].namespace:
+            return len(Path("/proc/thread-self/net/packet").read_text().splitlines()) - 1
