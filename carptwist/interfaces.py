@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -27,8 +27,8 @@ class LinkState:
 
     An interface that does not exist has index 0. ``own4`` and ``own6`` are the addresses that the
     interface carries, primary one first, each family in the kernel's order; tentative and failed
-    IPv6 addresses are left out. ``mac`` is empty where the device has no 48-bit one. ``hardware``
-    is the ARPHRD_* type (1: Ethernet).
+    IPv6 addresses are left out. ``networks`` has the same addresses with the lengths of their prefixes.
+    ``mac`` is empty where the device has no 48-bit one. ``hardware`` is the ARPHRD_* type (1: Ethernet).
     """
 
     name: str
@@ -40,6 +40,7 @@ class LinkState:
     hardware: int = 0
     own4: tuple[IPv4Address, ...] = ()
     own6: tuple[IPv6Address, ...] = ()
+    networks: tuple[IPv4Interface | IPv6Interface, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -268,7 +269,8 @@ class ISystem(Interface):
         """
 
     def join(link: LinkState) -> Callable[[], None]:
-        """Become a member of the multicast groups of CARP on an interface; the value ends the membership."""
+        """Become a member of the multicast groups of CARP on an interface, and keep the kernel from refusing CARP that
+        is sent to this host alone; the value ends both."""
 
     def forwards(interface: str) -> bool:
         """Whether this host is an IPv6 router on the interface."""

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from carptwist.config.schema import PlaneKind, VirtualHostConfig
 from carptwist.exclusion import claim
 from carptwist.interfaces import IFramePort, IFrameReceiver, INotebook, IPlane, ISystem, LinkState
-from carptwist.links import membership
+from carptwist.links import deaf, membership
 from carptwist.links.netlink import LinkMonitor
 from carptwist.links.packet import PacketPort
 from carptwist.notebooks import Notebooks
@@ -97,7 +97,14 @@ class LinuxSystem:
         return PacketPort(self._reactor, interface, program, receiver)
 
     def join(self, link: LinkState) -> Callable[[], None]:
-        return membership.join(link.name, link.index)
+        leave = membership.join(link.name, link.index)
+        let_go = deaf.claim_protocol(link.name)
+
+        def end() -> None:
+            let_go()
+            leave()
+
+        return end
 
     def forwards(self, interface: str) -> bool:
         return bool(read_sysctl("ipv6", interface, "forwarding"))

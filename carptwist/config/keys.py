@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from carptwist.config import values
+from carptwist.config import unicast, values
 from carptwist.config.schema import LONGEST_PHRASE, ControlConfig, HookConfig, Knobs, Phrase, VirtualHostConfig
 
 
@@ -107,6 +107,9 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 Key("plane", values.plane),
                 Key("dialect", values.dialect),
                 Key("replay", values.replay),
+                Key("peer", unicast.peer4, several=True),
+                Key("peer6", unicast.peer6, several=True),
+                Key("source", unicast.own_address, several=True),
             ),
             make=VirtualHostConfig,
             part="vhids",

@@ -41,7 +41,11 @@ from carptwist.config.schema import (
     dialect_fault,
     interface_name_fault,
 )
+from carptwist.config.unicast import faults
 from carptwist.config.values import phrase
+
+#: The keys whose values are addresses of single hosts.
+_OF_ONE_HOST = ("peer", "peer6", "source")
 
 __all__ = ["ConfigurationError", "Problem", "Reading", "Secret", "read"]
 
@@ -234,14 +238,36 @@ class _Reader:
                 self._error(section.line, f"{found.label} {key.name} is missing: a virtual host has at least one")
         phrases = self._phrases(found)
         self._vhid_lines.append(
-            VirtualHostLines(section.line, found.label, vhid, interface, tuple(found.values.get("address", ())))
+            VirtualHostLines(
+                section.line,
+                found.label,
+                vhid,
+                interface,
+                tuple(found.values.get("address", ())),
+                tuple((line, key, each) for key in _OF_ONE_HOST for line, each in found.values.get(key, ())),
+            )
         )
         settings = found.one("advbase", "advskew", "plane", "dialect", "replay")
         fault = dialect_fault(settings.get("dialect", Dialect.FREEBSD), found.all("address"))
         if fault is not None:
             self._error(found.seen["dialect"], f"{found.label} dialect: {fault}")
-        elif vhid is not None and interface is not None:
+        elif self._unicast(found) and vhid is not None and interface is not None:
+            settings["peers"], settings["peers6"], settings["sources"] = map(found.all, _OF_ONE_HOST)
             self._vhids.append(VirtualHostConfig(vhid, interface, found.all("address"), phrases, **settings))
+
+    def _unicast(self, found: _Found) -> bool:
+        """Whether peers and sources are right."""
+        wrong = list(faults(found.all("address"), *map(found.all, _OF_ONE_HOST)))
+        for key, place, reason in wrong:
+            line, address = found.values[key][place]
+            self._error(line, f"{found.label} {key} = {address}: {reason}")
+        families = {address.version for address in found.all("address")}
+        for key, family in (("peer", 4), ("peer6", 6)):
+            if families and family not in families and found.all(key):
+                self._warn(
+                    found.seen[key], f"{found.label} {key}: no IPv{family} address is shared: nothing is sent to it"
+                )
+        return not wrong
 
     # [hook NAME]
 

@@ -27,7 +27,9 @@ from carptwist.config.schema import Configuration, HookConfig, Knobs, VirtualHos
 from carptwist.config.spelling import key_of, spelled
 
 #: The settings of a vhid with which it goes on, state, timers and all. With any other it begins anew.
-LIVE: Final = frozenset({"addresses", "phrases", "advbase", "advskew", "dialect", "replay"})
+LIVE: Final = frozenset(
+    {"addresses", "phrases", "advbase", "advskew", "dialect", "replay", "peers", "peers6", "sources"}
+)
 #: Host-wide settings that are looked at once, at the start.
 _AT_START: Final = frozenset({"state_dir"})
 #: The parts of a configuration that have steps of their own.

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Final
+
+from carptwist.config.unicast import HostAddress, faults, host_fault
 
 AddressWithPrefix = IPv4Interface | IPv6Interface
 
@@ -128,7 +130,9 @@ class VirtualHostConfig:
     """One ``[vhid N@IF]`` section.
 
     advbase is in seconds, advskew in 1/256 s. ``phrases``: the first signs, all verify; without any
-    the key is twenty zero octets, as in the kernels.
+    the key is twenty zero octets, as in the kernels. With ``peers`` (IPv4) or ``peers6`` the advertisements of
+    that family go to those hosts alone, and come from them alone. ``sources``: the own addresses to send from, one
+    of each family at most.
     """
 
     vhid: int
@@ -140,6 +144,9 @@ class VirtualHostConfig:
     plane: PlaneKind = PlaneKind.MACVLAN
     dialect: Dialect = Dialect.FREEBSD
     replay: ReplayMode = ReplayMode.OBSERVE
+    peers: tuple[IPv4Address, ...] = ()
+    peers6: tuple[IPv6Address, ...] = ()
+    sources: tuple[HostAddress, ...] = ()
 
     def __post_init__(self) -> None:
         _within(vhid=self.vhid, advbase=self.advbase, advskew=self.advskew)
@@ -149,6 +156,21 @@ class VirtualHostConfig:
         fault = dialect_fault(self.dialect, self.addresses)
         if fault is not None:
             raise ValueError(f"dialect = {self.dialect.value}: {fault}")
+        for key, given in (("peer", self.peers), ("peer6", self.peers6), ("source", self.sources)):
+            for each in given:
+                fault = host_fault(each)
+                if fault is not None:
+                    raise ValueError(f"{key} = {each}: {fault}")
+        for wrong in faults(self.addresses, self.peers, self.peers6, self.sources):
+            raise ValueError(f"{wrong.key}: {wrong.reason}")
+
+    def peers_of(self, family: int) -> tuple[HostAddress, ...]:
+        """The peers of a family, 4 or 6; without any, advertisements of it go to the multicast group."""
+        return self.peers if family == 4 else self.peers6
+
+    def source_of(self, family: int) -> HostAddress | None:
+        """The own address that advertisements of a family must leave from; None: any."""
+        return next((source for source in self.sources if source.version == family), None)
 
     @property
     def name(self) -> str:

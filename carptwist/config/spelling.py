@@ -9,7 +9,13 @@ from carptwist.config.keys import SECTIONS, Key
 from carptwist.config.schema import Phrase
 
 #: The fields of the schema that are called otherwise than their key, by key.
-_FIELDS: Final = {"address": "addresses", "pass": "phrases"}
+_FIELDS: Final = {
+    "address": "addresses",
+    "pass": "phrases",
+    "peer": "peers",
+    "peer6": "peers6",
+    "source": "sources",
+}
 _KEYS: Final = {field: key for key, field in _FIELDS.items()}
 
 

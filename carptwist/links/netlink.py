@@ -15,7 +15,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -68,8 +68,11 @@ class _Device:
         self.hardware = 0
         self.addresses4: dict[IPv4Address, bool] = {}  # -> whether it is a secondary one
         self.addresses6: dict[IPv6Address, bool] = {}  # -> whether it can be used
+        self.lengths: dict[IPv4Address | IPv6Address, int] = {}  # of their prefixes
 
     def state(self, index: int) -> LinkState:
+        own4 = tuple(sorted(self.addresses4, key=self.addresses4.__getitem__))
+        own6 = tuple(address for address, usable in self.addresses6.items() if usable)
         return LinkState(
             name=self.name,
             index=index,
@@ -78,8 +81,12 @@ class _Device:
             mac=self.mac,
             mtu=self.mtu,
             hardware=self.hardware,
-            own4=tuple(sorted(self.addresses4, key=self.addresses4.__getitem__)),
-            own6=tuple(address for address, usable in self.addresses6.items() if usable),
+            own4=own4,
+            own6=own6,
+            networks=(
+                *(IPv4Interface((address, self.lengths[address])) for address in own4),
+                *(IPv6Interface((address, self.lengths[address])) for address in own6),
+            ),
         )
 
     def enter6(self, address: IPv6Address, usable: bool, *, dumped: bool) -> None:
@@ -236,16 +243,20 @@ class LinkMonitor:
         if message["family"] == socket.AF_INET:
             address4 = IPv4Address(text)
             if there:
+                device.lengths[address4] = message["prefixlen"]
                 device.addresses4[address4] = bool(flags & _IFA_F_SECONDARY)
             else:
                 device.addresses4.pop(address4, None)
+                device.lengths.pop(address4, None)
         elif message["family"] == socket.AF_INET6:
             address6 = IPv6Address(text)
             if there:
+                device.lengths[address6] = message["prefixlen"]
                 usable = not flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED)
                 device.enter6(address6, usable, dumped=bool(message["header"]["flags"] & NLM_F_MULTI))
             else:
                 device.addresses6.pop(address6, None)
+                device.lengths.pop(address6, None)
 
     def _tell(self) -> None:
         touched, self._touched = self._touched, set()

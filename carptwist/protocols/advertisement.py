@@ -22,6 +22,7 @@ from zope.interface import implementer
 from carptwist.config.schema import Dialect, ReplayMode, VirtualHostConfig
 from carptwist.election.effects import Advertise
 from carptwist.interfaces import Hearing, IFramePort, IFrameReceiver, IVirtualHost, LinkState
+from carptwist.protocols.destinations import Destinations
 from carptwist.protocols.moderation import Moderation
 from carptwist.protocols.repetition import Repetition
 from carptwist.vhost.roster import Roster
@@ -30,7 +31,6 @@ from carptwist.wire import carp
 from carptwist.wire.advertisement import Heard, frame4, frame6, read
 from carptwist.wire.authentication import Authenticator
 from carptwist.wire.diagnosis import likeliest_cause
-from carptwist.wire.internet import ANY4, ANY6
 from carptwist.wire.recognition import Recognition
 from carptwist.wire.refusal import Cause, Refusal
 
@@ -55,8 +55,7 @@ class AdvertisementProtocol:
         self._port: IFramePort | None = None
         self._authenticators: dict[int, tuple[VirtualHostConfig, tuple[Authenticator, ...]]] = {}
         self._recognitions: dict[tuple[int, bytes], Recognition] = {}
-        self._source4 = ANY4
-        self._source6 = ANY6
+        self.destinations = Destinations(interface, self._vhosts, clock, put=self._put)
         self._own: tuple[IPv4Address | IPv6Address, ...] = ()
         self._moderation = Moderation(clock, REFUSAL_LOG_SECONDS)
         self._repetition = Repetition(roster, clock)
@@ -88,6 +87,10 @@ class AdvertisementProtocol:
         if vhost is None:
             self._refuse(Refusal(Cause.BADVHID, "no such vhid here", heard.source, advertisement.vhid))
             return
+        if not self.destinations.admits(vhost.config, heard.family, heard.source):
+            why = "advertisement: it is none of this vhid's peers"
+            self._refuse(Refusal(Cause.BADIF, why, heard.source, advertisement.vhid))
+            return
         phrase = self._phrase_of(vhost, advertisement)
         if phrase is None:
             self._refuse(Refusal(Cause.BADAUTH, "bad digest", heard.source, advertisement.vhid), heard)
@@ -117,19 +120,16 @@ class AdvertisementProtocol:
     # Sending
 
     def link_changed(self, link: LinkState) -> None:
-        """Choose the sources of advertisements: the interface's own addresses, never a shared one."""
+        """The interface's own addresses, of which the sources are chosen, are these now."""
         shared = {address.ip for vhost in self._vhosts.values() for address in vhost.config.addresses}
-        own4 = [address for address in link.own4 if address not in shared]
-        # A link-local address first: it is there for as long as the interface is.
-        own6 = sorted((address for address in link.own6 if address not in shared), key=lambda a: not a.is_link_local)
-        self._source4 = own4[0].packed if own4 else ANY4
-        self._source6 = own6[0].packed if own6 else ANY6
-        self._own = (*own4, *own6)
+        own: tuple[IPv4Address | IPv6Address, ...] = (*link.own4, *link.own6)
+        self._own = tuple(address for address in own if address not in shared)
+        self.destinations.link_changed(link)
 
     def send(self, vhost: IVirtualHost, family: int, what: Advertise) -> None:
-        """Sign and send one advertisement.
+        """Sign one advertisement, and send it to the group or to each of the peers.
 
-        :raises OSError: it did not leave this host.
+        :raises OSError: it left this host for nobody.
         """
         if self._port is None:
             raise OSError(f"the packet socket on {self._interface} is closed")
@@ -148,11 +148,27 @@ class AdvertisementProtocol:
         )
         source_mac = carp.ucarp_mac(vhid) if vhost.config.dialect is Dialect.UCARP else carp.virtual_mac(vhid)
         dscp = self._roster.knobs.dscp
+        frame = frame4 if family == 4 else frame6
+
+        def framing(source: bytes, destination: bytes, destination_mac: bytes) -> bytes:
+            return frame(
+                advertisement,
+                source_mac=source_mac,
+                source=source,
+                destination=destination,
+                destination_mac=destination_mac,
+                dscp=dscp,
+            )
+
+        self.destinations.send(vhost.config, family, framing)
+
+    def _put(self, family: int, frame: bytes) -> None:
+        if self._port is None:
+            raise OSError(f"the packet socket on {self._interface} is closed")
+        self._port.send(frame)
         if family == 4:
-            self._port.send(frame4(advertisement, source_mac=source_mac, source=self._source4, dscp=dscp))
             self._roster.counters.opackets += 1
         else:
-            self._port.send(frame6(advertisement, source_mac=source_mac, source=self._source6, dscp=dscp))
             self._roster.counters.opackets6 += 1
 
     def _authenticators_of(self, vhost: IVirtualHost) -> tuple[Authenticator, ...]:

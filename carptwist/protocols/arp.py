@@ -6,10 +6,14 @@ gratuitous requests whose Ethernet source is that link address too, because swit
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from carptwist.interfaces import IFrameReceiver, IVirtualHost
 from carptwist.protocols.responder import Responder
+from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import arp
 from carptwist.wire.refusal import Refusal
 
@@ -18,6 +22,11 @@ from carptwist.wire.refusal import Refusal
 class ArpProtocol(Responder):
     """Answers and announces for whoever is MASTER here."""
 
+    def __init__(self, vhosts: Mapping[int, VirtualHost], clock: IReactorTime) -> None:
+        super().__init__(vhosts, clock)
+        #: Called with every whole packet, for whoever wants to learn of the neighbours.
+        self.overheard: Callable[[arp.Arp], object] = lambda packet: None
+
     def frame_received(self, frame: bytes) -> None:
         packet = arp.read(frame)
         if packet is None:
@@ -25,6 +34,7 @@ class ArpProtocol(Responder):
         if isinstance(packet, Refusal):
             self.malformed += 1
             return
+        self.overheard(packet)
         claimed = self._holder_of(packet.sender)
         if claimed is not None and packet.sender_mac != claimed.plane.link_address:
             announcement = arp.gratuitous(packet.sender, claimed.plane.link_address)

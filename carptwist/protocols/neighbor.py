@@ -30,6 +30,8 @@ class NeighborProtocol(Responder):
     def __init__(self, vhosts: Mapping[int, VirtualHost], clock: IReactorTime, forwards: Callable[[], bool]) -> None:
         super().__init__(vhosts, clock)
         self._forwards = forwards
+        #: Called with every whole message, for whoever wants to learn of the neighbours.
+        self.overheard: Callable[[neighbor.Solicitation | neighbor.NeighborAdvertisement], object] = lambda _: None
 
     def frame_received(self, frame: bytes) -> None:
         message = neighbor.read(frame)
@@ -38,6 +40,7 @@ class NeighborProtocol(Responder):
         if isinstance(message, Refusal):
             self.malformed += 1
             return
+        self.overheard(message)
         if isinstance(message, neighbor.Solicitation):
             holder = self._holder_of(message.target)
             if holder is not None and holder.plane.answers:

@@ -42,6 +42,13 @@ class Responder:
     def disconnected(self) -> None:
         self._port = None
 
+    def ask(self, question: bytes) -> None:
+        """Put a question of our own on the wire.
+
+        :raises OSError: it did not leave this host.
+        """
+        self._send(question)
+
     def _send(self, frame: bytes) -> None:
         if self._port is None:
             raise OSError("the packet socket is closed")

@@ -35,6 +35,14 @@ class Voice:
         self._neighbor = neighbor
         self._ports = ports
         self._hush = hush
+        # Questions for the peers' MACs leave through the ports that hear the answers.
+        resolution = advertisements.destinations.resolution
+        resolution.ask = self._ask
+        arp.overheard = resolution.arp_heard
+        neighbor.overheard = resolution.neighbor_heard
+
+    def _ask(self, family: int, question: bytes) -> None:
+        (self._arp if family == 4 else self._neighbor).ask(question)
 
     def advertise(self, vhost: IVirtualHost, family: int, what: Advertise) -> None:
         self._advertisements.send(vhost, family, what)
@@ -49,6 +57,7 @@ class Voice:
         self._advertisements.link_changed(link)
 
     def close(self) -> None:
+        self._advertisements.destinations.close()
         for port in self._ports:
             port.close()
         self._hush()

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, assert_never
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -40,6 +40,7 @@ from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkStat
 from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.peers import Peers
 from carptwist.vhost.sending import SendAccount
+from carptwist.vhost.sources import off_link, source_fault
 
 if TYPE_CHECKING:
     from carptwist.vhost.roster import Roster
@@ -106,6 +107,7 @@ class VirtualHost:
         self._has_spoken = False  # since it became MASTER
         self._retry_seconds = RETRY_SECONDS
         self._advised_at = float("-inf")
+        self._advice_about_peers: tuple[str | None, tuple[object, ...]] = (None, ())
 
     @property
     def state(self) -> State:
@@ -196,6 +198,7 @@ class VirtualHost:
         """The interface is in this state now; ``voice`` speaks on it, None if nothing can."""
         before, self._link = self._link, link
         self._voice = voice
+        self._advise_about_peers(link)
         obstacle = self._link_obstacle()
         if before.exists and before.index != link.index:
             # Another device under the same name, or none: what was prepared on the former one is not there.
@@ -232,7 +235,31 @@ class VirtualHost:
         if self._voice is None:
             # Deaf, it would take every master for dead.
             return f"no packet socket on {link.name}"
-        return None
+        # From another address its peers would not believe it, and it would be MASTER beside the one that there is.
+        return source_fault(self.config, link, self._shared_on_interface())
+
+    def _shared_on_interface(self) -> set[IPv4Address | IPv6Address]:
+        there = self._roster.on(self.config.interface).values()
+        return {address.ip for vhost in (self, *there) for address in vhost.config.addresses}
+
+    def _advise_about_peers(self, link: LinkState) -> None:
+        """Tell of what keeps peers from being reached, once while it is so."""
+        if not link.usable:
+            return
+        fault = source_fault(self.config, link, self._shared_on_interface())
+        strangers = tuple(off_link(self.config, link)) if fault is None else ()
+        if (fault, strangers) == self._advice_about_peers:
+            return
+        self._advice_about_peers = fault, strangers
+        if fault is not None:
+            self._log.warn("carp: {name}: {fault}: waiting for it", name=self.name, fault=fault)
+        for peer in strangers:
+            self._log.warn(
+                "carp: {name}: the peer {peer} is on no network of {interface}: advertisements pass no router",
+                name=self.name,
+                peer=peer,
+                interface=link.name,
+            )
 
     def heard(self, hearing: Hearing) -> None:
         now = self._clock.seconds()
@@ -396,6 +423,9 @@ class VirtualHost:
         self._perform(effects)
         if config.addresses:
             self.clear("addresses")
+        # What the peers can be sent from is another question now.
+        self.link_changed(self._link, self._voice)
+        self.account_for_link()
 
     def _hold(self) -> Deferred[None] | None:
         if self.state is not State.MASTER:

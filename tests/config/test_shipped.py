@@ -21,7 +21,7 @@ REFERENCE = (ROOT / "docs" / "configuration.md").read_text()
 EVERY_KEY = [pytest.param(kind, key, id=f"{kind.name}-{key.name}") for kind in SECTIONS.values() for key in kind.keys]
 
 #: A setting behind a single # and no blank: the default, commented out.
-COMMENTED_OUT = re.compile(r"^#(?=[a-z_]+ =)", re.MULTILINE)
+COMMENTED_OUT = re.compile(r"^#(?=[a-z0-9_]+ =)", re.MULTILINE)
 
 
 def default(kind: SectionKind, key: Key) -> str | None:
@@ -89,8 +89,11 @@ def test_what_the_sample_has_commented_out_is_the_default(kind: SectionKind, key
 
 
 def test_the_sample_knows_no_key_that_the_reader_does_not() -> None:
-    """With everything uncommented but pass_file, which excludes pass, it is still good."""
-    text = COMMENTED_OUT.sub("", SAMPLE.replace("#pass_file", "# pass_file"))
+    """With everything uncommented but pass_file, which excludes pass, it is still good, and the same as before but for$
+    the keys that have no default."""
+    text = SAMPLE.replace("#pass_file", "# pass_file")
+    assert read(COMMENTED_OUT.sub("", text), "conf/carp.ini", str).warnings == ()
+    text = COMMENTED_OUT.sub("", re.sub(r"^#(?=(peer6?|source) =)", "# ", text, flags=re.MULTILINE))
     assert text != SAMPLE
     assert read(text, "conf/carp.ini", str).configuration == read(SAMPLE, "conf/carp.ini", str).configuration
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Generator
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 from typing import Any
 
 from twisted.internet import reactor
@@ -137,6 +137,21 @@ class LinkMonitorTests(TestCase):
         self.addCleanup(late.stop)
         self.assertEqual(late.state("em0"), self.monitor.state("em0"))
         self.assertEqual(late.state("em0").own4, (IPv4Address("192.0.2.7"),))
+
+    @inlineCallbacks
+    def test_addresses_come_with_their_networks(self) -> Step:
+        """In the same order, for as long as they are there."""
+        yield self.usable()
+        first, second = IPv4Address("192.0.2.7"), IPv6Address("2001:db8:2::7")
+        for address, length in ((first, 25), (second, 56)):
+            self.host.route.addr("add", index=self.host.index("em0"), address=str(address), prefixlen=length)
+        both = {ip_interface("192.0.2.7/25"), ip_interface("2001:db8:2::7/56")}
+        yield self.host.until(lambda: both <= set(self.monitor.state("em0").networks))
+        state = self.monitor.state("em0")
+        self.assertEqual([each.ip for each in state.networks], [*state.own4, *state.own6])
+        self.host.route.addr("del", index=self.host.index("em0"), address=str(first), prefixlen=25)
+        yield self.host.until(lambda: not self.monitor.state("em0").own4)
+        self.assertNotIn(4, {each.version for each in self.monitor.state("em0").networks})
 
     @inlineCallbacks
     def test_tentative_addresses_are_left_out(self) -> Step:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_interface
+from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
@@ -72,6 +73,8 @@ class NodeCase(SynchronousTestCase):
             self.logged.append(text)
 
     dialect = Dialect.FREEBSD
+    link = LINK
+    unicast: Mapping[str, Any] = {}  # peers, peers6, sources
 
     def vhid(self, number: int = 1, *addresses: str, answers: bool = True, advskew: int = 100) -> VirtualHost:
         """A vhid of the node that takes part, with the virtual MAC."""
@@ -82,6 +85,7 @@ class NodeCase(SynchronousTestCase):
             (Phrase(PHRASE),),
             advskew=advskew,
             dialect=self.dialect,
+            **self.unicast,
         )
         plane = WrittenPlane([], virtual_mac(number))
         plane.answers = answers
@@ -90,8 +94,8 @@ class NodeCase(SynchronousTestCase):
         )
         self.roster.add(vhost)
         vhost.start()
-        self.voice.link_changed(LINK)
-        vhost.link_changed(LINK, self.voice)
+        self.voice.link_changed(self.link)
+        vhost.link_changed(self.link, self.voice)
         return vhost
 
     def master(self, number: int = 1, *addresses: str, answers: bool = True) -> VirtualHost:
