@@ -5,6 +5,7 @@
     CarpService
       |- Node                       the vhids of this host: see carptwist.node
       |- Hooks                      commands that run when a vhid changes its state
+      |- EventStream                for programs that read devd(8)'s pipe
       |- Revision                   the configuration in force, and how it is exchanged
       +- control listener           for carpctl
 
@@ -14,17 +15,14 @@ MASTER bows out, everything that was changed on the host is put back.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
-from twisted.internet.endpoints import UNIXServerEndpoint
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,8 +31,10 @@ from carptwist.config.schema import Configuration
 from carptwist.control.listener import ControlFactory
 from carptwist.control.status import StatusReport
 from carptwist.election.effects import Became
+from carptwist.hooks.devd import EventStream
 from carptwist.hooks.script import Change, Hooks
 from carptwist.interfaces import ISystem
+from carptwist.listening import listen
 from carptwist.node import Node
 from carptwist.revision import Outcome, Revision
 from carptwist.vhost.virtualhost import VirtualHost
@@ -72,7 +72,9 @@ class CarpService(Service):
             path=path,
             aside=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
         )
+        self._events = EventStream(reactor)
         self._control: IListeningPort | None = None
+        self._devd: IListeningPort | None = None
         self._starting: Deferred[None] | None = None
         self._report = StatusReport(
             self.node.roster, host=socket.gethostname(), seconds=reactor.seconds, wall=time.time
@@ -106,29 +108,26 @@ class CarpService(Service):
         self._hooks.start()
         self.node.roster.observe(self._notify)
         yield self.node.start(self.configuration.vhids)
-        yield self._listen()
+        # Without them nobody can ask or is told; the addresses matter more.
+        control, devd = self.configuration.control, self.configuration.devd
+        self._control = yield self._listen("control", control.unix, 0o600, ControlFactory(self._report.snapshot))
+        if devd is not None:
+            self._devd = yield self._listen("devd", devd.unix, devd.mode, self._events)
 
     def _notify(self, vhost: VirtualHost, became: Became) -> None:
         config = vhost.config
         state, previous = became.state.value, became.previous.value
-        self._hooks.changed(Change(str(config.vhid), config.interface, previous, state, became.reason))
+        change = Change(str(config.vhid), config.interface, previous, state, became.reason)
+        self._events.changed(change)
+        self._hooks.changed(change)
 
-    @inlineCallbacks
-    def _listen(self) -> Generator[Deferred[Any], Any, None]:
-        path = Path(self.configuration.control.unix)
-        try:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            endpoint = UNIXServerEndpoint(self._reactor, str(path), mode=0o600, wantPID=True)
-            # The mode comes after the binding: until then nobody else may connect.
-            umask = os.umask(0o177)
-            try:
-                listening = endpoint.listen(ControlFactory(self._report.snapshot))
-            finally:
-                os.umask(umask)
-            self._control = yield listening
-        except Exception as error:
-            # Without it nobody can ask; the addresses matter more.
-            self._log.error("carp: cannot listen on the control socket {path}: {error}", path=path, error=error)
+    def _listen(self, what: str, path: str, mode: int, factory: IProtocolFactory) -> Deferred[IListeningPort | None]:
+        def failed(failure: Failure) -> None:
+            self._log.error(
+                "carp: cannot listen on the {what} socket {path}: {error}", what=what, path=path, error=failure.value
+            )
+
+        return listen(self._reactor, path, mode, factory).addErrback(failed)
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
@@ -138,6 +137,10 @@ class CarpService(Service):
         if self._control is not None:
             yield maybeDeferred(self._control.stopListening)
         yield self.node.stop()
+        # Only now: that the vhids are in INIT is news as well.
+        if self._devd is not None:
+            yield maybeDeferred(self._devd.stopListening)
+        yield self._events.finish()
         yield self._hooks.finish()
 
     def _failed_to_start(self, failure: Failure) -> None:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from carptwist.config import unicast, values
-from carptwist.config.schema import LONGEST_PHRASE, ControlConfig, HookConfig, Knobs, Phrase, VirtualHostConfig
+from carptwist.config.schema import (
+    LONGEST_PHRASE,
+    ControlConfig,
+    DevdConfig,
+    HookConfig,
+    Knobs,
+    Phrase,
+    VirtualHostConfig,
+)
 
 
 def _silent(value: Any) -> str | None:
@@ -127,6 +135,12 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
             make=HookConfig,
             part="hooks",
             argument="NAME",
+        ),
+        SectionKind(
+            "devd",
+            (Key("unix", values.socket_path), Key("mode", values.mode)),
+            make=DevdConfig,
+            part="devd",
         ),
         SectionKind("control", (Key("unix", values.socket_path),), make=ControlConfig, part="control"),
     )

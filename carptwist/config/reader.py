@@ -34,6 +34,7 @@ from carptwist.config.rules import VirtualHostLines, conflicts
 from carptwist.config.schema import (
     RANGES,
     Configuration,
+    ControlConfig,
     Dialect,
     HookConfig,
     Phrase,
@@ -144,6 +145,9 @@ class _Reader:
             self._parts[kind.part] = kind.make(**found.one(*found.values))
         for line, reason in conflicts(self._vhid_lines):
             self._error(line, reason)
+        devd = self._parts.get("devd")
+        if devd is not None and devd.unix == self._parts.get("control", ControlConfig()).unix:
+            self._error(first_lines["devd"], f"[devd] unix = {shown(devd.unix)}: is the socket of [control] already")
         if not attempted:
             self._error(1, "no virtual host: at least one section such as [vhid 1@em0] is needed")
         if self._errors:

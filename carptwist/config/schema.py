@@ -19,6 +19,7 @@ AddressWithPrefix = IPv4Interface | IPv6Interface
 
 DEFAULT_STATE_DIR = "/var/lib/carptwist"
 DEFAULT_CONTROL_SOCKET = "/run/carptwist/control.sock"
+DEFAULT_DEVD_SOCKET = "/run/carptwist/devd.pipe"
 
 #: Octets of the HMAC key. A longer phrase is refused, a phrase of exactly this length warned about.
 LONGEST_PHRASE = 20
@@ -206,6 +207,25 @@ class ControlConfig:
     unix: str = DEFAULT_CONTROL_SOCKET
 
 
+class FileMode(int):
+    """Who may use a file, as chmod(1) has it: it prints as four octal digits."""
+
+    def __str__(self) -> str:
+        return f"{self:04o}"
+
+
+#: What devd(8) gives to its pipe.
+DEFAULT_DEVD_MODE = FileMode(0o666)
+
+
+@dataclass(frozen=True)
+class DevdConfig:
+    """The ``[devd]`` section. ``mode`` is that of the socket; connecting takes the right to write."""
+
+    unix: str = DEFAULT_DEVD_SOCKET
+    mode: FileMode = DEFAULT_DEVD_MODE
+
+
 @dataclass(frozen=True)
 class Configuration:
     """A whole configuration file."""
@@ -214,3 +234,4 @@ class Configuration:
     vhids: tuple[VirtualHostConfig, ...] = ()
     control: ControlConfig = ControlConfig()
     hooks: tuple[HookConfig, ...] = ()
+    devd: DevdConfig | None = None

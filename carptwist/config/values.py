@@ -13,7 +13,16 @@ from enum import Enum
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import TypeVar
 
-from carptwist.config.schema import LONGEST_PHRASE, RANGES, AddressWithPrefix, Dialect, Phrase, PlaneKind, ReplayMode
+from carptwist.config.schema import (
+    LONGEST_PHRASE,
+    RANGES,
+    AddressWithPrefix,
+    Dialect,
+    FileMode,
+    Phrase,
+    PlaneKind,
+    ReplayMode,
+)
 
 #: Octets of a UNIX socket's path: sun_path without the closing zero.
 LONGEST_SOCKET_PATH = 107
@@ -113,6 +122,13 @@ def socket_path(text: str) -> str:
     if octets > LONGEST_SOCKET_PATH:
         raise ValueError(f"{octets} octets: the path of a UNIX socket has at most {LONGEST_SOCKET_PATH}")
     return text
+
+
+def mode(text: str) -> FileMode:
+    """Who may use a file: three octal digits, with a zero before them or without."""
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise ValueError("must be a mode as chmod(1) has it, such as 0660")
+    return FileMode(int(text, 8))
 
 
 def phrase(text: str) -> Phrase:

@@ -23,7 +23,7 @@ LAB_DIRECTORY = "/run/carptwist-lab"
 _TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile="]
 _CARPCTL = [sys.executable, "-c", "import sys; from carptwist.tools.carpctl import main; sys.exit(main())"]
 
-_SOCKET = re.compile(r"^unix\s*=\s*(\S+)\s*$", re.MULTILINE)
+_SOCKET = re.compile(r"^\[control\]$[^\[]*?^unix\s*=\s*(\S+)\s*$", re.MULTILINE)
 
 
 class Daemon:

@@ -10,7 +10,9 @@ from carptwist.config.reader import ConfigurationError, Problem, Reading, Secret
 from carptwist.config.schema import (
     Configuration,
     ControlConfig,
+    DevdConfig,
     Dialect,
+    FileMode,
     HookConfig,
     Knobs,
     Phrase,
@@ -139,10 +141,36 @@ log = 8
         "11: [vhid 1@em0] advbase has no value",
         "12: [vhid 1@em0] plane = bridge: must be macvlan, interface or none",
         "13: [vhid 2@em0] address is missing: a virtual host has at least one",
-        "16: [web] is an unknown section: there are [carp], [vhid NUMBER@INTERFACE], [hook NAME], [control]",
+        "16: [web] is an unknown section: there are [carp], [vhid NUMBER@INTERFACE], [hook NAME], [devd], [control]",
         "18: [carp] a second time: add to the one on line 2",
         "19: [carp] log = 8: must be 0 to 7",
     ]
+
+
+def test_an_empty_devd_section_opens_the_socket() -> None:
+    """Without the section there is none; the mode is as chmod(1) has it, and prints so."""
+    assert reading(HOST).configuration.devd is None
+    assert reading(HOST + "[devd]").configuration.devd == DevdConfig("/run/carptwist/devd.pipe", FileMode(0o666))
+    devd = reading(HOST + "[devd]\nunix = /tmp/x\nmode = 640\n").configuration.devd
+    assert devd == DevdConfig("/tmp/x", FileMode(0o640))
+    assert str(devd.mode) == "0640"
+
+
+@pytest.mark.parametrize("mode", ["", "8", "66", "0o666", "1777", "rw-rw-rw-", "-666"])
+def test_what_is_no_mode(mode: str) -> None:
+    """Is refused with an example."""
+    (error,) = errors(HOST + f"[devd]\nmode = {mode}\n")
+    assert error.startswith("5: [devd] mode")
+    assert "such as 0660" in error or not mode
+
+
+def test_two_sockets_have_two_paths() -> None:
+    """Whether the other one is written or the default."""
+    taken = "is the socket of [control] already"
+    written = "[control]\nunix = /tmp/x\n[devd]\nunix = /tmp/x\n"
+    assert errors(HOST + written) == [f"6: [devd] unix = /tmp/x: {taken}"]
+    default = "[devd]\nunix = /run/carptwist/control.sock\n"
+    assert errors(HOST + default) == [f"4: [devd] unix = /run/carptwist/control.sock: {taken}"]
 
 
 def test_hooks_are_words_or_a_text_for_a_shell() -> None:
