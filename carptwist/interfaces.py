@@ -144,10 +144,15 @@ class IPlane(Interface):
 
     def hold() -> Deferred[None]:
         """The addresses are reachable on this host when this fires, and what the host sends from them leaves with
-        ``link_address``."""
+        ``link_address``.
+
+        Of an address that several vhids balance this holds: what comes to ``link_address`` reaches it. What the
+        host sends from it leaves by the interface itself, with the interface's MAC; but no ARP packet and no neighbour
+        solicitation or advertisement of the kernel's has it for a sender, or tells a MAC for it."""
 
     def release() -> Deferred[None]:
-        """None of the addresses is reachable on this host any more when this fires. Prepared for the next hold."""
+        """None of the addresses is reachable on this host any more when this fires, unless another vhid holds the same
+        one; nor does anything come to ``link_address``. Prepared for the next hold."""
 
     def withdraw() -> Deferred[None]:
         """Nothing that the plane ever made or changed on this host is left."""
@@ -259,8 +264,9 @@ class ISystem(Interface):
     def stop() -> Deferred[None]:
         """Let go of the host. The service has put back what it changed before it calls this."""
 
-    def plane(config: VirtualHostConfig, damaged: Callable[[str], object]) -> IPlane:
-        """A plane for one vhid; ``damaged`` is called with a text when somebody else has interfered with it."""
+    def plane(config: VirtualHostConfig, damaged: Callable[[str], object], balances: Callable[[bytes], bool]) -> IPlane:
+        """A plane for one vhid; ``damaged`` is called with a text when somebody else has interfered with it.
+        ``balances`` tells of a packed address of the vhid whether others balance it with this one, now."""
 
     def open_port(interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
         """Open a port on an interface that exists, for the frames that a filter accepts: :mod:`carptwist.wire.filters`.

@@ -148,7 +148,11 @@ class Node:
         vhost: VirtualHost = VirtualHost(
             config,
             roster=self.roster,
-            plane=self._system.plane(config, lambda what: vhost.damaged(what)),
+            plane=self._system.plane(
+                config,
+                lambda what: vhost.damaged(what),
+                lambda address: self.roster.balances(config.interface, address, config.vhid),
+            ),
             clock=self._reactor,
             draw=self._system.draw,
         )
@@ -174,8 +178,12 @@ class Node:
     def _open_voice(self, link: LinkState) -> IVoice:
         vhosts = self.roster.on(link.name)
         advertisements = AdvertisementProtocol(link.name, self.roster, self._reactor)
-        arp = ArpProtocol(vhosts, self._reactor)
-        neighbor = NeighborProtocol(vhosts, self._reactor, lambda: self._system.forwards(link.name))
+
+        def balances(address: bytes) -> bool:
+            return self.roster.balances(link.name, address)
+
+        arp = ArpProtocol(vhosts, self._reactor, balances)
+        neighbor = NeighborProtocol(vhosts, self._reactor, lambda: self._system.forwards(link.name), balances)
         ports = []
         try:
             for program, receiver in (

@@ -69,7 +69,9 @@ class LinuxSystem:
             self._claim.close()
         return succeed(None)
 
-    def plane(self, config: VirtualHostConfig, damaged: Callable[[str], object]) -> IPlane:
+    def plane(
+        self, config: VirtualHostConfig, damaged: Callable[[str], object], balances: Callable[[bytes], bool]
+    ) -> IPlane:
         if config.plane is PlaneKind.MACVLAN:
             return MacvlanPlane(
                 config,
@@ -79,6 +81,7 @@ class LinuxSystem:
                 settings=self._settings,
                 clock=self._reactor,
                 damaged=damaged,
+                balances=balances,
             )
         if config.plane is PlaneKind.INTERFACE:
             return InterfacePlane(

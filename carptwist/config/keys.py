@@ -97,6 +97,8 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 Key("preempt", values.switch),
                 _number("dscp"),
                 _number("log"),
+                Key("arpbalance", values.switch),
+                Key("ndbalance", values.switch),
                 _number("ifdown_demotion_factor"),
                 _number("senderr_demotion_factor"),
                 Key("state_dir", values.absolute_path),

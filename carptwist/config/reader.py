@@ -37,6 +37,7 @@ from carptwist.config.schema import (
     ControlConfig,
     Dialect,
     HookConfig,
+    Knobs,
     Phrase,
     VirtualHostConfig,
     dialect_fault,
@@ -143,7 +144,7 @@ class _Reader:
                 )
             first_lines.setdefault(section.name, section.line)
             self._parts[kind.part] = kind.make(**found.one(*found.values))
-        for line, reason in conflicts(self._vhid_lines):
+        for line, reason in conflicts(self._vhid_lines, self._parts.get("knobs", Knobs())):
             self._error(line, reason)
         devd = self._parts.get("devd")
         if devd is not None and devd.unix == self._parts.get("control", ControlConfig()).unix:
@@ -249,6 +250,7 @@ class _Reader:
                 interface,
                 tuple(found.values.get("address", ())),
                 tuple((line, key, each) for key in _OF_ONE_HOST for line, each in found.values.get(key, ())),
+                next(iter(found.values.get("plane", ())), None),
             )
         )
         settings = found.one("advbase", "advskew", "plane", "dialect", "replay")

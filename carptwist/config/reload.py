@@ -278,13 +278,18 @@ def _in_order(pending: list[Change | Add]) -> Iterable[Step]:
 def _waits(step: Change | Add, pending: Iterable[Change | Add]) -> bool:
     """Whether an address that this step takes is still held by a vhid that will give it up."""
     taken = _gained(step)
-    return any(taken & _addresses(other.before) for other in pending if other is not step and isinstance(other, Change))
+    return any(taken & _lost(other) for other in pending if other is not step and isinstance(other, Change))
 
 
 def _gained(step: Change | Add) -> set[_Address]:
     if isinstance(step, Add):
         return _addresses(step.config)
     return _addresses(step.after) - _addresses(step.before)
+
+
+def _lost(step: Change) -> set[_Address]:
+    # What it keeps it shares with whoever takes it: both balance it.
+    return _addresses(step.before) - _addresses(step.after)
 
 
 def _addresses(config: VirtualHostConfig) -> set[_Address]:

@@ -1,6 +1,7 @@
 """What the sections of one configuration must not be to one another.
 
-Every virtual host is itself; every shared address belongs to one of them, and to no single host.
+Every virtual host is itself. Every shared address belongs to one of them, unless the clients of its network are divided
+among several virtual hosts of one interface (arpbalance, ndbalance), and to no single host.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from carptwist.config.schema import AddressWithPrefix
+from carptwist.config.schema import AddressWithPrefix, Knobs, PlaneKind
 from carptwist.config.unicast import HostAddress
 
 
@@ -25,12 +26,13 @@ class VirtualHostLines(NamedTuple):
     interface: str | None
     addresses: tuple[tuple[int, AddressWithPrefix], ...]
     hosts: tuple[tuple[int, str, HostAddress], ...] = ()
+    plane: tuple[int, PlaneKind] | None = None
 
 
-def conflicts(hosts: Sequence[VirtualHostLines]) -> Iterator[tuple[int, str]]:
+def conflicts(hosts: Sequence[VirtualHostLines], knobs: Knobs) -> Iterator[tuple[int, str]]:
     """The line and the text of every error that takes two lines to make."""
     yield from _twice_on_one_interface(hosts)
-    yield from _shared_twice(hosts)
+    yield from _shared_twice(hosts, knobs)
     yield from _hosts_that_are_shared(hosts)
 
 
@@ -48,27 +50,60 @@ def _twice_on_one_interface(hosts: Iterable[VirtualHostLines]) -> Iterator[tuple
         first_lines.setdefault(who, host.line)
 
 
-def _shared_twice(hosts: Iterable[VirtualHostLines]) -> Iterator[tuple[int, str]]:
+def _shared_twice(hosts: Sequence[VirtualHostLines], knobs: Knobs) -> Iterator[tuple[int, str]]:
     owners: dict[tuple[IPv4Address | IPv6Address, str | None], tuple[int, VirtualHostLines]] = {}
+    balanced: dict[IPv4Address | IPv6Address, str] = {}
     for host in hosts:
+        own: dict[IPv4Address | IPv6Address, int] = {}
         for line, address in host.addresses:
             # A link-local address is one of its link: each interface has its own fe80::1.
-            what = (address.ip, host.interface if address.ip.is_link_local and address.version == 6 else None)
-            if what not in owners:
-                owners[what] = (line, host)
-                continue
-            first_line, owner = owners[what]
-            if owner is host:
-                reason = f"a second time, after line {first_line}"
-            else:
-                reason = f"belongs to {owner.label} already, on line {first_line}: an address has one virtual host"
-            yield line, f"{host.label} address = {address}: {reason}"
+            what = (address.ip, host.interface if _is_of_a_link(address) else None)
+            first_line, owner = owners.setdefault(what, (line, host))
+            if address.ip in own:
+                yield line, f"{host.label} address = {address}: a second time, after line {own[address.ip]}"
+            elif owner is not host:
+                remedy = _why_not_balanced(address, owner, host, knobs)
+                if remedy is None:
+                    balanced[address.ip] = _knob(address)
+                else:
+                    place = f"{owner.label} already, on line {first_line}"
+                    text = f"belongs to {place}: an address has one virtual host{remedy}"
+                    yield line, f"{host.label} address = {address}: {text}"
+            own.setdefault(address.ip, line)
+    yield from _without_virtual_mac(hosts, balanced)
+
+
+def _why_not_balanced(
+    address: AddressWithPrefix, owner: VirtualHostLines, host: VirtualHostLines, knobs: Knobs
+) -> str | None:
+    """What to add to the refusal of an address in a second virtual host; None if both may have it."""
+    if host.interface is None or host.interface != owner.interface:
+        return ""
+    if _is_of_a_link(address):
+        return "; a link-local one cannot be balanced"
+    if knobs.arpbalance if address.version == 4 else knobs.ndbalance:
+        return None
+    return f", unless {_knob(address)} = yes in [carp] divides its clients among several of one interface"
+
+
+def _without_virtual_mac(
+    hosts: Iterable[VirtualHostLines], balanced: dict[IPv4Address | IPv6Address, str]
+) -> Iterator[tuple[int, str]]:
+    """The clients are divided by virtual MAC: a plane without one has no part in that."""
+    for host in hosts:
+        if host.plane is None or host.plane[1] is not PlaneKind.INTERFACE:
+            continue
+        for _, address in host.addresses:
+            if address.ip in balanced:
+                text = f"{balanced[address.ip]} divides the clients of {address.ip} among virtual MACs: macvlan or none"
+                yield host.plane[0], f"{host.label} plane = interface: {text}"
+                break
 
 
 def _hosts_that_are_shared(hosts: Iterable[VirtualHostLines]) -> Iterator[tuple[int, str]]:
     """The peers and sources that are a shared address of another section; its own ones are found without this."""
     owners = {
-        (address.ip, host.interface if address.ip.is_link_local and address.version == 6 else None): host
+        (address.ip, host.interface if _is_of_a_link(address) else None): host
         for host in hosts
         for _, address in host.addresses
     }
@@ -76,5 +111,13 @@ def _hosts_that_are_shared(hosts: Iterable[VirtualHostLines]) -> Iterator[tuple[
         for line, key, address in host.hosts:
             scope = host.interface if address.is_link_local and address.version == 6 else None
             owner = owners.get((address, scope), host)
-            if owner is not host:
+            if owner is not host and address not in [own.ip for _, own in host.addresses]:
                 yield line, f"{host.label} {key} = {address}: a shared address, of {owner.label}"
+
+
+def _knob(address: AddressWithPrefix) -> str:
+    return "arpbalance" if address.version == 4 else "ndbalance"
+
+
+def _is_of_a_link(address: AddressWithPrefix) -> bool:
+    return address.version == 6 and address.ip.is_link_local

@@ -109,6 +109,8 @@ class Knobs:
     ifdown_demotion_factor: int = 240
     senderr_demotion_factor: int = 240
     state_dir: str = DEFAULT_STATE_DIR
+    arpbalance: bool = False
+    ndbalance: bool = False
 
     def __post_init__(self) -> None:
         _within(

@@ -7,17 +7,20 @@
                         addresses             routes               addresses
 
 Every step brings about what it stands for from whatever it finds.
+
+Addresses under balancing are not on the device but where :mod:`carptwist.planes.balanced` says: it is only the door by
+which what is sent to its MAC comes in. Which ones they are is settled by each preparation.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pyroute2 import NetlinkError
 
 from carptwist.config.schema import AddressWithPrefix, VirtualHostConfig
-from carptwist.planes import PlaneError, addresses, messages, routing, sysctls
+from carptwist.planes import PlaneError, addresses, balanced, messages, routing, sysctls
 from carptwist.planes.entries import Link
 from carptwist.planes.kernel import Kernel, reason
 from carptwist.planes.marks import device_alias, device_name, is_our_device, table
@@ -35,6 +38,9 @@ class MacvlanDevice:
         self._config = config
         self._mac = mac
         self._settings = settings
+        self._alone = config.addresses  # those that are this vhid's alone
+        self._balanced: tuple[AddressWithPrefix, ...] = ()
+        self._questions = balanced.Questions()
         self._index = 0
         self._parent = 0
         self._table = 0
@@ -44,9 +50,11 @@ class MacvlanDevice:
         self._late: set[AddressWithPrefix] = set()  # to be added once the device is up
         self._local: set[AddressWithPrefix] = set()  # for which there are routes that say so, as long as it is up
 
-    def prepare(self, kernel: Kernel, config: VirtualHostConfig) -> None:
+    def prepare(
+        self, kernel: Kernel, config: VirtualHostConfig, under_balancing: Collection[AddressWithPrefix] = ()
+    ) -> None:
         """Down, with the addresses of ``config``; if it is up because it is held, it stays so."""
-        before, self._config = self._config, config
+        before, self._config = self._alone, config
         parent = kernel.link(self._config.interface)
         if parent is None:
             raise PlaneError(f"there is no interface {self._config.interface}")
@@ -61,7 +69,9 @@ class MacvlanDevice:
         found = kernel.link(name)
         if found is not None and not is_our_device(name, found.kind, found.alias):
             raise PlaneError(f"there is a device {name} that is not carptwist's: rename or remove it")
-        addresses.refuse_foreign(kernel, self._config.addresses, found.number if found is not None else 0)
+        mine = found.number if found is not None else 0
+        addresses.refuse_foreign(kernel, self._config.addresses, mine, excepted=kernel.holders)
+        balanced.demand_own(kernel, parent, under_balancing)
         self._settings.acquire(parent.number, parent.name, self._config.name, sysctls.for_macvlans(parent.name))
         device = self._make(kernel, name, parent, found)
         self.name, self._index, self._parent = name, device.number, parent.number
@@ -71,19 +81,24 @@ class MacvlanDevice:
         self._up = self._up and device.up
         if device.up and not self._up:
             kernel.send([messages.set_down(device.number)])
+        shared = self._config.addresses
+        self._balanced = tuple(address for address in shared if address in under_balancing)
+        self._alone = tuple(address for address in shared if address not in under_balancing)
+        self._questions.join(parent, self._balanced)
+        self._converge_balanced(kernel)
         there = kernel.addresses_on(device.number)
-        self._late = set(addresses.converge(kernel, device.number, there, self._config.addresses, self._up))
-        kernel.send(routing.unlocal6(device.number, self._local - set(self._config.addresses)), tolerant=True)
-        self._local &= set(self._config.addresses)
+        self._late = set(addresses.converge(kernel, device.number, there, self._alone, self._up))
+        kernel.send(routing.unlocal6(device.number, self._local - set(self._alone)), tolerant=True)
+        self._local &= set(self._alone)
         if self._up:
-            abandoned = routing.abandoned(before.addresses, config.addresses)
+            abandoned = routing.abandoned(before, self._alone)
             kernel.send(routing.unreaching(device.number, abandoned, config.vhid), tolerant=True)
         else:
-            kernel.send(routing.unlocal4(device.number, self._config.addresses), tolerant=True)
-            closed = routing.closed(kernel, self._table, self._config.addresses)
+            kernel.send(routing.unlocal4(device.number, self._alone), tolerant=True)
+            closed = routing.closed(kernel, self._table, self._alone)
             routing.settle(kernel, self._table, set(kernel.routes(self._table)), closed)
             self._routes, self._local = set(), set()
-        routing.set_rules(kernel, self._table, self._config.addresses)
+        routing.set_rules(kernel, self._table, self._alone)
         self._look(kernel)
 
     def hold(self, kernel: Kernel) -> str | None:
@@ -92,11 +107,12 @@ class MacvlanDevice:
         not want there; None if none."""
         if not self._index:
             raise PlaneError(f"there is no interface {self._config.interface}")
-        shared = self._config.addresses
+        shared = self._alone
         routes = self._view
         refused = None
         kernel.send(
             [
+                *balanced.holding(kernel, self._config.name, self._balanced),
                 messages.set_up(self._index),
                 *(messages.put_address(self._index, address) for address in self._late),
                 *routing.local6(self._index, shared),
@@ -130,8 +146,9 @@ class MacvlanDevice:
         """Down; if it has gone already, with its parent, so much the better."""
         if not self._index:
             return
-        shared = self._config.addresses
+        shared = self._alone
         self._up = False  # first: if this fails, to prepare it again must take it down, and not leave it up as held
+        kernel.send(balanced.leaving(kernel, self._config.name), tolerant=True)
         try:
             kernel.send([*routing.closing(kernel, self._table, shared), messages.set_down(self._index)])
         except NetlinkError as error:
@@ -147,6 +164,7 @@ class MacvlanDevice:
         """Nothing is left of it."""
         if self.name:
             self._remove(kernel)
+        self._questions.leave()
         self._settings.release(self._config.name)
 
     def examine(self, kernel: Kernel) -> str | None:
@@ -162,21 +180,35 @@ class MacvlanDevice:
         if device.up is not self._up:
             return f"{self.name} was set {'up' if device.up else 'down'}"
         there = {place.address for place in kernel.addresses_on(self._index)}
-        expected = [address for address in self._config.addresses if address not in self._late]
+        expected = [address for address in self._alone if address not in self._late]
         missing = [str(address.ip) for address in expected if address.ip not in there]
         if missing:
             return f"{_were(missing)} removed from {self.name}"
+        missing = balanced.missing(kernel, self._config.name)
+        if missing:
+            return f"{_were(missing)} removed from the loopback device"
         return self._missing_rules(kernel)
+
+    @property
+    def has_balanced(self) -> bool:
+        """Whether some of the addresses are under balancing, as of the last preparation."""
+        return bool(self._balanced)
 
     @property
     def _has_ipv6(self) -> bool:
         return any(address.version == 6 for address in self._config.addresses)
 
+    def _converge_balanced(self, kernel: Kernel) -> None:
+        """What was balanced and is not any more goes from where it was, and the other way round."""
+        kept = self._balanced if self._up else ()
+        kernel.send(balanced.leaving(kernel, self._config.name, kept), tolerant=True)
+        kernel.send(balanced.holding(kernel, self._config.name, kept))
+
     def _look(self, kernel: Kernel) -> None:
-        self._view = routing.view(kernel, self._parent, self._index, self._config.addresses, self._config.vhid)
+        self._view = routing.view(kernel, self._parent, self._index, self._alone, self._config.vhid)
 
     def _missing_rules(self, kernel: Kernel) -> str | None:
-        missing = sorted(routing.missing_rules(kernel, self._table, self._config.addresses))
+        missing = sorted(routing.missing_rules(kernel, self._table, self._alone))
         return f"the routing rule{'s' * (len(missing) > 1)} of {_were(missing)} removed" if missing else None
 
     def _make(self, kernel: Kernel, name: str, parent: Link, found: Link | None) -> Link:
@@ -212,6 +244,7 @@ class MacvlanDevice:
         device = kernel.link(self.name)
         if device is not None and is_our_device(self.name, device.kind, device.alias):
             kernel.send([messages.remove_device(device.number)], tolerant=True)
+        kernel.send(balanced.leaving(kernel, self._config.name), tolerant=True)
         kernel.open_tables.discard(self._table)
         routing.remove_rules(kernel, self._table)
         routing.settle(kernel, self._table, set(kernel.routes(self._table)), set())

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Inspection:
-    """Watches one device, and examines it a moment after each change.
+    """Watches devices, and examines what is there a moment after each change.
 
     :param examine: fires with what is wrong, None if nothing is. Not called while the plane itself is at work.
     :param damaged: told what is wrong.
@@ -39,23 +39,23 @@ class Inspection:
         self._monitor = monitor
         self._examine = examine
         self._damaged = damaged
-        self._device = ""
-        self._unwatch: Callable[[], None] | None = None
+        self._devices: tuple[str, ...] = ()
+        self._unwatch: list[Callable[[], None]] = []
         self._pending: IDelayedCall | None = None
 
-    def watch(self, device: str) -> None:
-        """From now on this device, and no other."""
-        if self._unwatch is not None and device == self._device:
+    def watch(self, *devices: str) -> None:
+        """From now on these devices, and no others."""
+        if self._unwatch and devices == self._devices:
             return
         self.stop()
-        self._device = device
-        self._unwatch = self._monitor.watch(device, lambda link: self._soon())
+        self._devices = devices
+        self._unwatch = [self._monitor.watch(device, lambda link: self._soon()) for device in devices]
 
     def stop(self) -> None:
         """Look away."""
-        unwatch, self._unwatch = self._unwatch, None
-        if unwatch is not None:
-            unwatch()
+        stops, self._unwatch = self._unwatch, []
+        for stop in stops:
+            stop()
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.cancel()
@@ -81,8 +81,8 @@ class Inspection:
         self.during(self._examine()).addCallbacks(self._tell, self._cannot)
 
     def _tell(self, wrong: str | None) -> None:
-        if wrong is not None and self._unwatch is not None:
+        if wrong is not None and self._unwatch:
             self._damaged(wrong)
 
     def _cannot(self, failure: Failure) -> None:
-        self._log.warn("carp: cannot look at {device}: {why}", device=self._device, why=failure.getErrorMessage())
+        self._log.warn("carp: cannot look at {device}: {why}", device=self._devices[0], why=failure.getErrorMessage())

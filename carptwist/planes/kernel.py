@@ -20,6 +20,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError
@@ -60,6 +61,8 @@ class Kernel:
         self._rule_news = 0
         #: The tables of ours that are open: those of what is held.
         self.open_tables: set[int] = set()
+        #: The addresses of ours on the loopback device, each with the vhids that hold it.
+        self.holders: dict[IPv4Address | IPv6Address, set[str]] = {}
 
     def close(self) -> None:
         self._route.close()

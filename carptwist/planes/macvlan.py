@@ -44,6 +44,7 @@ class MacvlanPlane:
 
     :param virtual_mac: six octets.
     :param damaged: called with a text when somebody else has changed what was set up.
+    :param balances: whether a packed address of the vhid is under balancing; asked at each preparation.
     """
 
     answers = True
@@ -60,12 +61,14 @@ class MacvlanPlane:
         settings: Sysctls,
         clock: IReactorTime,
         damaged: Callable[[str], object],
+        balances: Callable[[bytes], bool] = lambda address: False,
     ) -> None:
         self.link_address = virtual_mac
         self._config = config
         self._orders = orders
         self._monitor = monitor
         self._damaged = damaged
+        self._balances = balances
         self._device = MacvlanDevice(config, virtual_mac, settings)
         examine = self._device.examine
         self._inspection = Inspection(clock, monitor, lambda: orders.give(examine, config.name), damaged)
@@ -81,7 +84,8 @@ class MacvlanPlane:
 
     def prepare(self) -> Deferred[None]:
         config = self._config
-        return self._order(lambda kernel: self._device.prepare(kernel, config)).addCallback(self._watch)
+        balanced = [address for address in config.addresses if self._balances(address.ip.packed)]
+        return self._order(lambda kernel: self._device.prepare(kernel, config, balanced)).addCallback(self._watch)
 
     def hold(self) -> Deferred[None]:
         self._holding = True
@@ -106,7 +110,7 @@ class MacvlanPlane:
     # Somebody else's doing
 
     def _watch(self, _: None) -> None:
-        self._inspection.watch(self._device.name)
+        self._inspection.watch(self._device.name, *(["lo"] if self._device.has_balanced else []))
         if self._unwatch_routes is None:
             self._unwatch_routes = self._monitor.watch_routes(self._routes_changed)
             self._routes_changed()  # maybe they have, before anybody watched

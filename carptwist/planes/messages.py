@@ -44,6 +44,7 @@ _IFA_F_NOPREFIXROUTE = 0x200
 # linux/rtnetlink.h
 _RTNH_F_ONLINK = 4
 _SCOPE_LINK = 253
+_SCOPE_HOST = 254
 _SCOPE_NOWHERE = 255
 _TABLE_COMPAT = 252
 
@@ -99,11 +100,13 @@ def new_macvlan(name: str, parent: int, mac: bytes) -> Any:
     return message
 
 
-def put_address(device: int, address: AddressWithPrefix) -> Any:
-    """Put an address on a device, without duplicate address detection and without a route of the kernel's."""
+def put_address(device: int, address: AddressWithPrefix, *, of_host: bool = False) -> Any:
+    """Put an address on a device, without duplicate address detection and without a route of the kernel's. ``of_host``:
+    one that the kernel never chooses for a sender by itself, if it is an IPv4 address."""
     message = _request(ifaddrmsg(), RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE)
     message["index"], message["prefixlen"] = device, address.network.prefixlen
     message["family"] = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    message["scope"] = _SCOPE_HOST if of_host else 0
     message["attrs"] = [
         ["IFA_LOCAL", str(address.ip)],
         ["IFA_ADDRESS", str(address.ip)],

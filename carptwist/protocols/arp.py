@@ -1,7 +1,8 @@
 """The ARP responder of one interface: RFC 826 and RFC 5227 on behalf of the shared IPv4 addresses.
 
 Answers requests, probes included, with the plane's link address, unicast to the asker; announces by
-gratuitous requests whose Ethernet source is that link address too, because switches learn from it.
+gratuitous requests whose Ethernet source is that link address too, because switches learn from it. Whose
+name is answered in, and what is announced, under ``arpbalance``: :mod:`carptwist.protocols.responder`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ from carptwist.wire.refusal import Refusal
 class ArpProtocol(Responder):
     """Answers and announces for whoever is MASTER here."""
 
-    def __init__(self, vhosts: Mapping[int, VirtualHost], clock: IReactorTime) -> None:
-        super().__init__(vhosts, clock)
+    def __init__(
+        self,
+        vhosts: Mapping[int, VirtualHost],
+        clock: IReactorTime,
+        balances: Callable[[bytes], bool] = lambda address: False,
+    ) -> None:
+        super().__init__(vhosts, clock, balances)
         #: Called with every whole packet, for whoever wants to learn of the neighbours.
         self.overheard: Callable[[arp.Arp], object] = lambda packet: None
 
@@ -35,23 +41,21 @@ class ArpProtocol(Responder):
             self.malformed += 1
             return
         self.overheard(packet)
-        claimed = self._holder_of(packet.sender)
-        if claimed is not None and packet.sender_mac != claimed.plane.link_address:
+        claimed = self._claimed(packet.sender, packet.sender_mac)
+        if claimed is not None:
             announcement = arp.gratuitous(packet.sender, claimed.plane.link_address)
             self._disputed(claimed, packet.sender, packet.sender_mac, announcement)
             return
-        if packet.operation != arp.REQUEST:
+        if packet.operation != arp.REQUEST or packet.is_announcement:
             return
-        holder = self._holder_of(packet.target)
-        if holder is not None and holder.plane.answers:
-            self._answer(arp.reply(packet, holder.plane.link_address, packet.target))
+        answerer = self._answerer(packet.target, packet.sender)
+        if answerer is not None:
+            self._answer(arp.reply(packet, answerer.plane.link_address, packet.target))
 
     def announce(self, vhost: IVirtualHost) -> None:
-        """A gratuitous request for every shared IPv4 address.
+        """A gratuitous request for every shared IPv4 address that is not under balancing.
 
         :raises OSError: one did not leave this host.
         """
         mac = vhost.plane.link_address
-        self._send_all(
-            arp.gratuitous(address.ip.packed, mac) for address in vhost.config.addresses if address.version == 4
-        )
+        self._send_all(arp.gratuitous(address, mac) for address in self._announced(vhost, 4))

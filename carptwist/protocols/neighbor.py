@@ -2,6 +2,11 @@
 
 Answers solicitations, unicast to the asker; a duplicate address detection probe, which has no asker
 to answer to, is answered to all nodes. Announces by unsolicited advertisements to all nodes.
+
+Under ``ndbalance`` the solicitation's source chooses in whose name is answered, as in
+:mod:`carptwist.protocols.responder`; but who asks a virtual MAC alone is answered by its MASTER. That is no search,
+but a client that wants to know whether its neighbour is still there (RFC 4861 section 7.3.3). Linux asks so from its
+link-local address, whatever it had asked from before: to go by that would take the client's neighbour away.
 """
 
 from __future__ import annotations
@@ -27,8 +32,14 @@ class NeighborProtocol(Responder):
     :param forwards: whether this host is an IPv6 router on the interface: sets the router flag.
     """
 
-    def __init__(self, vhosts: Mapping[int, VirtualHost], clock: IReactorTime, forwards: Callable[[], bool]) -> None:
-        super().__init__(vhosts, clock)
+    def __init__(
+        self,
+        vhosts: Mapping[int, VirtualHost],
+        clock: IReactorTime,
+        forwards: Callable[[], bool],
+        balances: Callable[[bytes], bool] = lambda address: False,
+    ) -> None:
+        super().__init__(vhosts, clock, balances)
         self._forwards = forwards
         #: Called with every whole message, for whoever wants to learn of the neighbours.
         self.overheard: Callable[[neighbor.Solicitation | neighbor.NeighborAdvertisement], object] = lambda _: None
@@ -42,26 +53,31 @@ class NeighborProtocol(Responder):
             return
         self.overheard(message)
         if isinstance(message, neighbor.Solicitation):
-            holder = self._holder_of(message.target)
-            if holder is not None and holder.plane.answers:
-                self._answer(self._solicited(message, holder.plane.link_address))
+            answerer = self._asked_alone(message, frame[:6]) or self._answerer(message.target, message.source)
+            if answerer is not None:
+                self._answer(self._solicited(message, answerer.plane.link_address))
             return
-        claimed = self._holder_of(message.target)
-        if claimed is not None and message.override and message.link_address != claimed.plane.link_address:
+        claimed = self._claimed(message.target, message.link_address) if message.override else None
+        if claimed is not None:
             announcement = self._unsolicited(message.target, claimed.plane.link_address)
             self._disputed(claimed, message.target, message.link_address or message.source_mac, announcement)
 
     def announce(self, vhost: IVirtualHost) -> None:
-        """An unsolicited advertisement for every shared IPv6 address.
+        """An unsolicited advertisement for every shared IPv6 address that is not under balancing.
 
         :raises OSError: one did not leave this host.
         """
         mac = vhost.plane.link_address
-        self._send_all(
-            self._unsolicited(address.ip.packed, mac) for address in vhost.config.addresses if address.version == 6
-        )
+        self._send_all(self._unsolicited(address, mac) for address in self._announced(vhost, 6))
 
-    def _unsolicited(self, address: bytes, mac: bytes) -> bytes:
+    def _asked_alone(self, solicitation: neighbor.Solicitation, mac: bytes) -> VirtualHost | None:
+        """The vhid whose virtual MAC alone a solicitation was sent to."""
+        if solicitation.destination != solicitation.target:
+            return None
+        holding = [each for each in self._carriers(solicitation.target) if each.holding and each.plane.answers]
+        return next((each for each in holding if each.plane.link_address == mac), None)
+
+    def _unsolicited(self, address: bytes, mac: bytes, *, override: bool = True) -> bytes:
         return neighbor.advertisement(
             target=address,
             link_address=mac,
@@ -71,12 +87,13 @@ class NeighborProtocol(Responder):
             destination_mac=multicast_mac(ALL_NODES),
             router=self._forwards(),
             solicited=False,
-            override=True,
+            override=override,
         )
 
     def _solicited(self, solicitation: neighbor.Solicitation, mac: bytes) -> bytes:
         if solicitation.source == ANY6:
-            return self._unsolicited(solicitation.target, mac)
+            # Everybody hears this: it must not override what the others have learned of a balanced address.
+            return self._unsolicited(solicitation.target, mac, override=not self._balances(solicitation.target))
         return neighbor.advertisement(
             target=solicitation.target,
             link_address=mac,

@@ -3,17 +3,24 @@
 Only a MASTER whose plane leaves answering to us answers. Somebody else's claim to an address that we
 hold is a conflict: it is counted, logged with both link addresses, and answered by announcing again,
 at most once a second per address.
+
+An address under balancing has several vhids. The asker's address chooses one of those that run, and whoever
+is MASTER of that one answers. Such an address is never announced: all clients would go by the announcement.
+The virtual MACs of its other vhids are no conflict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from carptwist.interfaces import IFramePort
+from carptwist.config.schema import AddressWithPrefix
+from carptwist.election.balance import chosen
+from carptwist.election.state import State
+from carptwist.interfaces import IFramePort, IVirtualHost
 from carptwist.protocols.moderation import Moderation
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire.ethernet import format_mac
@@ -23,12 +30,21 @@ CONFLICT_LOG_SECONDS = 10.0
 
 
 class Responder:
-    """Base of both responders: an open port, and the vhids of its interface."""
+    """Base of both responders: an open port, and the vhids of its interface.
+
+    :param balances: whether a packed address is under balancing, now.
+    """
 
     _log = Logger()
 
-    def __init__(self, vhosts: Mapping[int, VirtualHost], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        vhosts: Mapping[int, VirtualHost],
+        clock: IReactorTime,
+        balances: Callable[[bytes], bool] = lambda address: False,
+    ) -> None:
         self._vhosts = vhosts
+        self._balances = balances
         self._port: IFramePort | None = None
         self._defence = Moderation(clock, CONFLICT_SECONDS)
         self._report = Moderation(clock, CONFLICT_LOG_SECONDS)
@@ -68,12 +84,32 @@ class Responder:
         if failure is not None:
             raise failure
 
-    def _holder_of(self, address: bytes) -> VirtualHost | None:
-        """The vhid that holds this packed address here and now."""
-        for vhost in self._vhosts.values():
-            if vhost.holding and address in vhost.shared:
-                return vhost
-        return None
+    def _carriers(self, address: bytes) -> list[VirtualHost]:
+        """The vhids that have this packed address, in whatever state."""
+        return [vhost for vhost in self._vhosts.values() if address in vhost.shared]
+
+    def _answerer(self, address: bytes, asker: bytes) -> VirtualHost | None:
+        """The vhid in whose name we answer somebody who asks for an address; None if it is not for us to answer."""
+        carriers = self._carriers(address)
+        if carriers and self._balances(address):
+            choice = chosen((each.config.vhid for each in carriers if each.state is not State.INIT), asker)
+            carriers = [each for each in carriers if each.config.vhid == choice]
+        return next((each for each in carriers if each.holding and each.plane.answers), None)
+
+    def _claimed(self, address: bytes, mac: bytes) -> VirtualHost | None:
+        """The vhid whose address somebody else claims by telling this MAC for it; None if nobody's."""
+        carriers = self._carriers(address)
+        holder = next((each for each in carriers if each.holding), None)
+        if holder is None:
+            return None
+        rightful = carriers if self._balances(address) else [holder]
+        return None if mac in [each.plane.link_address for each in rightful] else holder
+
+    def _announced(self, vhost: IVirtualHost, version: int) -> list[bytes]:
+        """The packed addresses of a family that may be announced to everybody."""
+        addresses: Iterable[AddressWithPrefix] = vhost.config.addresses
+        packed = [address.ip.packed for address in addresses if address.version == version]
+        return [address for address in packed if not self._balances(address)]
 
     def _answer(self, frame: bytes) -> None:
         try:
@@ -87,7 +123,7 @@ class Responder:
     def _disputed(self, vhost: VirtualHost, address: bytes, claimant: bytes, announcement: bytes) -> None:
         self.conflicts += 1
         vhost.conflicts += 1
-        if self._defence.admit(address) is not None:
+        if not self._balances(address) and self._defence.admit(address) is not None:
             self._answer(announcement)
         if self._report.admit((address, claimant)) is not None:
             self._log.warn(

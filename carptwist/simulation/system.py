@@ -74,7 +74,9 @@ class MemorySystem:
     def stop(self) -> Deferred[None]:
         return succeed(None)
 
-    def plane(self, config: VirtualHostConfig, damaged: Callable[[str], object]) -> IPlane:
+    def plane(
+        self, config: VirtualHostConfig, damaged: Callable[[str], object], balances: Callable[[bytes], bool]
+    ) -> IPlane:
         own = self.monitor.state(config.interface).mac
         plane = self.planes[config.name] = MemoryPlane(
             config,

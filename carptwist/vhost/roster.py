@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
@@ -49,10 +49,12 @@ class Roster:
         if vhost.config.vhid in there:
             raise ValueError(f"{vhost.name} is there already")
         there[vhost.config.vhid] = vhost
+        self.sharing_changed(vhost, vhost.shared)
 
     def remove(self, vhost: VirtualHost) -> None:
         """Forget a virtual host that has stopped."""
         del self._by_interface[vhost.config.interface][vhost.config.vhid]
+        self.sharing_changed(vhost, vhost.shared)
 
     def on(self, interface: str) -> dict[int, VirtualHost]:
         """The live mapping of the vhids on one interface."""
@@ -61,6 +63,26 @@ class Roster:
     def all(self) -> list[VirtualHost]:
         """Every virtual host, by interface and vhid in the order of the configuration."""
         return [vhost for there in self._by_interface.values() for vhost in there.values()]
+
+    def balances(self, interface: str, address: bytes, vhid: int | None = None) -> bool:
+        """Whether several vhids of an interface divide the clients of a packed address among themselves.
+
+        All vhids that there are count, in whatever state. One that is in INIT comes back, and what is made for an
+        address that has one vhid only, such as an announcement to everybody, would have taken its clients meanwhile.
+
+        :param vhid: one that has the address, or is about to get it.
+        """
+        if not (self.knobs.arpbalance if len(address) == 4 else self.knobs.ndbalance):
+            return False
+        carriers = {number for number, vhost in self.on(interface).items() if address in vhost.shared}
+        return len(carriers | ({vhid} if vhid is not None else set())) > 1
+
+    def sharing_changed(self, vhost: VirtualHost, addresses: Collection[bytes]) -> None:
+        """A virtual host has got some of these packed addresses, or has them no longer: to those that have them too
+        that may be the beginning or the end of balancing."""
+        for sibling in self.on(vhost.config.interface).values():
+            if sibling is not vhost and not sibling.shared.isdisjoint(addresses):
+                sibling.balance_changed()
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Call ``observer(vhost, became)`` at each change of state; the value stops that."""
@@ -77,9 +99,14 @@ class Roster:
 
     def set_knobs(self, knobs: Knobs) -> None:
         """Run with these host-wide settings from now on."""
-        self.knobs = knobs
+        before, self.knobs = self.knobs, knobs
         for vhost in self.all():
             vhost.knobs_changed()
+        if (before.arpbalance, before.ndbalance) != (knobs.arpbalance, knobs.ndbalance):
+            for vhost in self.all():
+                others = (each for each in self.on(vhost.config.interface).values() if each is not vhost)
+                if any(not vhost.shared.isdisjoint(other.shared) for other in others):
+                    vhost.balance_changed()
 
     # Demotion
 

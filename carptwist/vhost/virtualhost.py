@@ -296,6 +296,15 @@ class VirtualHost:
         if self.state is State.MASTER:
             self._perform([Hold(), Announce()])
 
+    def balance_changed(self) -> None:
+        """Which of its addresses other vhids of the interface have as well may be others now, or whether their clients
+        are divided (``arpbalance``, ``ndbalance``): the plane holds them in another way then."""
+        if "start" in self._obstacles or not self._link.exists:
+            return  # what prepares it then finds the new order of things
+        self._prepare()
+        if self.state is State.MASTER:
+            self._perform([Hold(), Announce()])
+
     def _tell_phrase(self, hearing: Hearing) -> None:
         number = len(self.config.phrases)
         if self._roster.knobs.log >= 1 and number > 1:
@@ -416,13 +425,14 @@ class VirtualHost:
     def _adopt(self, config: VirtualHostConfig) -> None:
         others = config.addresses != self.config.addresses
         self.config = config
-        self.shared = _packed(config)
+        before, self.shared = self.shared, _packed(config)
         effects = self.machine.reconfigured(self._clock.seconds(), _settings(config))
         if others and self.state is State.MASTER:
             effects = [Hold(), *effects, Announce()]
         self._perform(effects)
         if config.addresses:
             self.clear("addresses")
+        self._roster.sharing_changed(self, before ^ self.shared)
         # What the peers can be sent from is another question now.
         self.link_changed(self._link, self._voice)
         self.account_for_link()

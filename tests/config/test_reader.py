@@ -57,6 +57,8 @@ allow = off
 preempt = yes
 dscp = 48
 log = 2
+arpbalance = yes
+ndbalance = yes
 ifdown_demotion_factor = 1
 senderr_demotion_factor = 2
 state_dir = /srv/carp
@@ -80,9 +82,9 @@ unix = /tmp/carp
         100,
         PlaneKind.NONE,
     )
-    knobs = Knobs(False, True, 48, 2, 1, 2, "/srv/carp")
+    knobs = Knobs(False, True, 48, 2, 1, 2, "/srv/carp", arpbalance=True, ndbalance=True)
     assert reading(text) == Reading(
-        Configuration(knobs, (host,), ControlConfig("/tmp/carp")), (), {"7@br-lan": 9}, (Secret("conf/carp.ini", 12),)
+        Configuration(knobs, (host,), ControlConfig("/tmp/carp")), (), {"7@br-lan": 11}, (Secret("conf/carp.ini", 14),)
     )
 
 
@@ -128,8 +130,8 @@ log = 8
         "3: [carp] preempt = maybe: must be yes or no",
         "4: [carp] dscp = 64   # too much: must be a whole number, 0 to 63; a comment stands on a line of its own",
         (
-            "5: [carp] advskew is an unknown key: there are allow, preempt, dscp, log, ifdown_demotion_factor, "
-            "senderr_demotion_factor, state_dir"
+            "5: [carp] advskew is an unknown key: there are allow, preempt, dscp, log, arpbalance, ndbalance, "
+            "ifdown_demotion_factor, senderr_demotion_factor, state_dir"
         ),
         "6: [vhid 300@em0] the number of a virtual host must be 1 to 255",
         (
@@ -309,6 +311,75 @@ address = 2001:db8:0::1/48
             "virtual host"
         ),
     ]
+
+
+BALANCED = """[carp]
+arpbalance = yes
+ndbalance = yes
+[vhid 1@em0]
+address = 10.0.0.1/24
+          2001:db8::1/64
+pass = x
+[vhid 2@em0]
+address = 10.0.0.1/24
+          2001:db8::1/64
+pass = x
+"""
+
+
+def test_a_balanced_address_has_several_virtual_hosts() -> None:
+    """Of one interface, when the knob of its family is on; wherever in the file that is said."""
+    assert [host.name for host in reading(BALANCED).configuration.vhids] == ["1@em0", "2@em0"]
+    knobs, hosts = BALANCED.split("[vhid 1@em0]")
+    assert [host.name for host in reading(f"[vhid 1@em0]{hosts}{knobs}").configuration.vhids] == ["1@em0", "2@em0"]
+
+
+def test_without_the_knob_it_has_one_and_the_knob_is_named() -> None:
+    """Each family has its own."""
+    assert errors(BALANCED.replace("arpbalance = yes", "arpbalance = no")) == [
+        (
+            "9: [vhid 2@em0] address = 10.0.0.1/24: belongs to [vhid 1@em0] already, on line 5: an address has one "
+            "virtual host, unless arpbalance = yes in [carp] divides its clients among several of one interface"
+        )
+    ]
+    assert errors(BALANCED.replace("ndbalance = yes\n", "\n")) == [
+        (
+            "10: [vhid 2@em0] address = 2001:db8::1/64: belongs to [vhid 1@em0] already, on line 6: an address has one "
+            "virtual host, unless ndbalance = yes in [carp] divides its clients among several of one interface"
+        )
+    ]
+
+
+def test_an_address_is_balanced_on_one_interface() -> None:
+    """Clients of different networks have nothing to divide; and twice in one virtual host helps nobody."""
+    (first, second) = errors(BALANCED.replace("2@em0", "2@em1"))
+    assert first.endswith("on line 5: an address has one virtual host")
+    assert second.endswith("on line 6: an address has one virtual host")
+    assert errors(BALANCED.replace("          2001:db8::1/64\npass = x\n[", "          10.0.0.1/16\npass = x\n[")) == [
+        "6: [vhid 1@em0] address = 10.0.0.1/16: a second time, after line 5"
+    ]
+    third = "[vhid 3@em0]\naddress = 10.0.0.1/24\n          10.0.0.1/24\npass = x\n"
+    assert errors(BALANCED + third) == ["14: [vhid 3@em0] address = 10.0.0.1/24: a second time, after line 13"]
+
+
+def test_a_link_local_address_is_not_balanced() -> None:
+    """What is sent from it must leave where it is."""
+    (error,) = errors(BALANCED.replace("2001:db8::1/64", "fe80::1/64"))
+    assert error.endswith("an address has one virtual host; a link-local one cannot be balanced")
+
+
+def test_a_balanced_address_needs_a_virtual_mac() -> None:
+    """The interface has one MAC, by which nothing can be divided; the other addresses of the vhid do not matter."""
+    text = BALANCED.replace("2001:db8::1/64\npass = x\n[", "2001:db8::2/64\npass = x\nplane = interface\n[")
+    assert errors(text) == [
+        (
+            "8: [vhid 1@em0] plane = interface: arpbalance divides the clients of 10.0.0.1 among virtual MACs: macvlan "
+            "or none"
+        )
+    ]
+    assert len(reading(BALANCED + "plane = none\n").configuration.vhids) == 2
+    alone = "[vhid 3@em0]\naddress = 10.0.0.3/24\npass = x\nplane = interface\n"
+    assert len(reading(BALANCED + alone).configuration.vhids) == 3
 
 
 def test_each_link_has_its_own_link_local_addresses() -> None:

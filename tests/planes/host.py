@@ -43,6 +43,10 @@ class HostTestCase(TestCase):
 
     timeout = 60
 
+    def balances(self, address: bytes) -> bool:
+        """Whether an address of a plane is under balancing."""
+        return False
+
     def setUp(self) -> None:
         refused = why_not()
         if refused is not None:
@@ -77,6 +81,7 @@ class HostTestCase(TestCase):
             settings=self.settings,
             clock=reactor,  # type: ignore[arg-type]
             damaged=self.damages.append,
+            balances=lambda address: self.balances(address),
         )
         self.addCleanup(plane.withdraw)
         return plane

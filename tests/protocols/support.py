@@ -49,8 +49,12 @@ class NodeCase(SynchronousTestCase):
         self.roster = Roster(self.knobs, self.clock)
         vhosts = self.roster.on("em0")
         self.advertisements = AdvertisementProtocol("em0", self.roster, self.clock)
-        self.arp = ArpProtocol(vhosts, self.clock)
-        self.neighbor = NeighborProtocol(vhosts, self.clock, lambda: self.forwards)
+
+        def balances(address: bytes) -> bool:
+            return self.roster.balances("em0", address)
+
+        self.arp = ArpProtocol(vhosts, self.clock, balances)
+        self.neighbor = NeighborProtocol(vhosts, self.clock, lambda: self.forwards, balances)
         ports = self.ports = [
             self.segment.open("node", "em0", receiver) for receiver in (self.advertisements, self.arp, self.neighbor)
         ]

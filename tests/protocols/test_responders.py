@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from carptwist.config.schema import Knobs
+from carptwist.election.state import State
 from carptwist.protocols.responder import CONFLICT_SECONDS
+from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import arp, neighbor
 from carptwist.wire.carp import virtual_mac
 from carptwist.wire.ethernet import multicast_mac
@@ -198,3 +201,176 @@ class AnnouncementTests(NodeCase):
             (SHARED6, ALL_NODES, True, False),
         )
         self.assertEqual({frame[6:12] for frame in self.frames()}, {MAC})
+
+
+class BalancingTests(NodeCase):
+    """One address that several vhids of the interface have: the asker's address chooses who answers."""
+
+    knobs = Knobs(arpbalance=True, ndbalance=True)
+    asker1, asker2 = ip_address("192.0.2.20").packed, ip_address("192.0.2.21").packed  # even: vhid 1, odd: vhid 2
+    asker1_6, asker2_6 = ip_address("2001:db8::20").packed, ip_address("2001:db8::21").packed
+
+    def answers(self) -> list[tuple[bytes, bytes]]:
+        """To whom an answer went, and the MAC that it told; everything that was sent must be one."""
+        found = []
+        for frame in self.frames():
+            message = arp.read(frame) or neighbor.read(frame)
+            if isinstance(message, arp.Arp):
+                self.assertEqual((message.operation, message.sender_mac), (arp.REPLY, frame[6:12]))
+                found.append((message.target, message.sender_mac))
+            else:
+                assert isinstance(message, neighbor.NeighborAdvertisement)
+                self.assertEqual(message.link_address, frame[6:12])
+                found.append((message.destination, message.link_address))
+        self.segment.passed.clear()
+        return found
+
+    def yielded(self, vhost: VirtualHost) -> None:
+        """The vhid has become BACKUP."""
+        vhost.asked(State.BACKUP)
+        self.segment.passed.clear()
+
+    def test_who_is_asked_for_is_chosen_by_the_asker(self) -> None:
+        """A node that is MASTER of all vhids answers everybody, each in the name of the chosen one."""
+        self.master(1)
+        self.master(2)
+        for asker in (self.asker1, self.asker2, self.asker1):
+            self.hear(request(sender=asker))
+        self.assertEqual(
+            self.answers(),
+            [(self.asker1, virtual_mac(1)), (self.asker2, virtual_mac(2)), (self.asker1, virtual_mac(1))],
+        )
+        for asker in (self.asker1_6, self.asker2_6):
+            self.hear(solicitation(source=asker))
+        self.assertEqual(self.answers(), [(self.asker1_6, virtual_mac(1)), (self.asker2_6, virtual_mac(2))])
+
+    def test_the_part_of_another_master_is_none_of_ours(self) -> None:
+        """Its clients are answered by it, and by nobody else."""
+        first = self.master(1)
+        self.master(2)
+        self.yielded(first)
+        for frame in (request(sender=self.asker1), solicitation(source=self.asker1_6)):
+            self.hear(frame)
+            self.assertEqual(self.answers(), [])
+        for frame in (request(sender=self.asker2), solicitation(source=self.asker2_6)):
+            self.hear(frame)
+            self.assertEqual(len(self.answers()), 1)
+
+    def test_only_those_that_run_are_chosen_among(self) -> None:
+        """A vhid in INIT gets no clients; when it runs again it does, in ascending order of the numbers."""
+        third, first = self.master(7), self.master(2)
+        second = self.master(5)
+        askers = [ip_address(f"192.0.2.{n}").packed for n in range(30, 36)]  # 192.0.2.30 is 2 modulo 3
+        for asker in askers:
+            self.hear(request(sender=asker))
+        self.assertEqual([mac[-1] for _, mac in self.answers()], [7, 2, 5, 7, 2, 5])
+        second.obstruct("test", "for a test")
+        self.segment.passed.clear()
+        for asker in askers:
+            self.hear(request(sender=asker))
+        self.assertEqual([mac[-1] for _, mac in self.answers()], [2, 7, 2, 7, 2, 7])
+        for vhost in (first, third):
+            vhost.obstruct("test", "for a test")
+        self.segment.passed.clear()
+        self.hear(request(sender=askers[0]))
+        self.assertEqual(self.answers(), [])
+
+    def test_a_backup_runs(self) -> None:
+        """It counts among those that are chosen from, whoever is its MASTER."""
+        first, second = self.master(1), self.master(2)
+        self.master(3)
+        self.yielded(first)
+        self.yielded(second)
+        for number in range(30, 36):
+            self.hear(request(sender=ip_address(f"192.0.2.{number}").packed))
+        self.assertEqual([asker[-1] for asker, _ in self.answers()], [30, 33])
+
+    def test_probes_choose_the_first(self) -> None:
+        """They are answered in its name; by an advertisement to all nodes that does not override what they know."""
+        first = self.master(1)
+        self.master(2)
+        self.hear(request(sender=bytes(4)))
+        self.assertEqual(self.answers(), [(bytes(4), virtual_mac(1))])
+        self.hear(solicitation(source=bytes(16)))
+        message = neighbor.read(self.frames()[0])
+        assert isinstance(message, neighbor.NeighborAdvertisement)
+        self.assertEqual((message.link_address, message.override), (virtual_mac(1), False))
+        self.yielded(first)
+        self.hear(request(sender=bytes(4)))
+        self.hear(solicitation(source=bytes(16)))
+        self.assertEqual(self.answers(), [])
+
+    def test_whoever_asks_a_virtual_mac_alone_is_answered_by_it(self) -> None:
+        """Linux wants to know from its link-local address whether the neighbour is there that it found from another."""
+        self.master(1)
+        self.master(2)
+        for vhid in (1, 2):
+            for source in (self.asker1_6, self.asker2_6):
+                self.hear(
+                    neighbor.solicitation(
+                        SHARED6,
+                        source=source,
+                        source_mac=OTHER_MAC,
+                        destination=SHARED6,
+                        destination_mac=virtual_mac(vhid),
+                    )
+                )
+                self.assertEqual(self.answers(), [(source, virtual_mac(vhid))])
+
+    def test_nothing_is_announced(self) -> None:
+        """Not at a takeover, and not later: everybody would go by it. Other addresses of the vhid are announced."""
+        self.vhid(1, "192.0.2.1/24", "192.0.2.31/24", "2001:db8::1/64", "2001:db8::31/64")
+        self.vhid(2, "192.0.2.1/24", "2001:db8::1/64")
+        self.clock.advance(3.5)
+        self.clock.pump([0.5] * 10)
+        claims = set()
+        for frame in self.frames():
+            message = arp.read(frame) or neighbor.read(frame)
+            if message is not None:
+                claims.add(ip_address(message.target))
+        self.assertEqual(claims, {ip_address("192.0.2.31"), ip_address("2001:db8::31")})
+
+    def test_a_siblings_virtual_mac_is_no_conflict(self) -> None:
+        """The answers of another MASTER of the same address are as they should be."""
+        vhost = self.master(1)
+        self.vhid(2)
+        answer = arp.Arp(arp.REPLY, virtual_mac(2), SHARED4, OTHER_MAC, self.asker2, OTHER_MAC, virtual_mac(2))
+        self.hear(arp.pack(answer))
+        self.hear(arp.gratuitous(SHARED4, virtual_mac(2)))
+        self.hear(self.advertisement(virtual_mac(2)))
+        self.assertEqual(vhost.conflicts, 0)
+        self.assertEqual(self.frames(), [])
+
+    def test_a_stranger_is_a_conflict_and_fought_by_nothing(self) -> None:
+        """It is counted and logged; an announcement would do the split more harm than the stranger."""
+        vhost = self.master(1)
+        self.vhid(2)
+        self.hear(arp.gratuitous(SHARED4, OTHER_MAC))
+        self.hear(self.advertisement(OTHER_MAC))
+        self.assertEqual(vhost.conflicts, 2)
+        self.assertIn("192.0.2.1 is claimed by 02:00:00:00:03:03", " ".join(self.logged))
+        self.assertEqual(self.frames(), [])
+
+    def advertisement(self, mac: bytes) -> bytes:
+        return neighbor.advertisement(SHARED6, mac, source=SHARED6, source_mac=mac)
+
+    def test_the_knobs_are_read_when_they_are_needed(self) -> None:
+        """Whoever turns one off has an address like any other, which the first MASTER answers for and announces."""
+        first = self.master(1)
+        self.master(2)
+        self.roster.knobs = Knobs(arpbalance=False, ndbalance=True)
+        self.hear(request(sender=self.asker2))
+        self.hear(solicitation(source=self.asker2_6))
+        self.assertEqual(self.answers(), [(self.asker2, virtual_mac(1)), (self.asker2_6, virtual_mac(2))])
+        self.voice.announce(first)
+        self.assertEqual(self.frames(), [arp.gratuitous(SHARED4, virtual_mac(1))])
+
+    def test_an_address_of_one_vhid_is_not_balanced(self) -> None:
+        """The knob alone changes nothing."""
+        self.master(1)
+        self.master(2, "192.0.2.2/24")
+        for asker in (self.asker1, self.asker2):
+            self.hear(request(sender=asker))
+        self.assertEqual([mac for _, mac in self.answers()], [virtual_mac(1)] * 2)
+        self.hear(arp.gratuitous(SHARED4, OTHER_MAC))
+        self.assertEqual(self.frames(), [arp.gratuitous(SHARED4, MAC)])

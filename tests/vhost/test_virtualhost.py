@@ -311,6 +311,40 @@ class PlaneTests(VirtualHostCase):
         self.assertIn("carp: 1@em0: 192.0.2.1 was removed from carp2-1: putting it back", self.logged)
 
 
+class BalanceTests(VirtualHostCase):
+    """Other vhids of the interface have come to share its address, or have ceased to."""
+
+    def test_a_master_holds_its_addresses_in_another_way(self) -> None:
+        """The plane prepares and holds anew, and what may be announced is."""
+        self.become_master()
+        self.logged.clear()
+        self.vhost.balance_changed()
+        self.assertEqual(self.said, [("prepare",), ("hold",), ("announce",)])
+        self.assertEqual(self.logged, [])
+
+    def test_a_backup_is_prepared_for_it(self) -> None:
+        """It goes on taking part meanwhile."""
+        self.start()
+        self.said.clear()
+        self.plane.slow = True
+        self.vhost.balance_changed()
+        self.assertIs(self.vhost.state, State.BACKUP)
+        self.plane.finish()
+        self.assertEqual(self.said, [("prepare",)])
+
+    def test_nothing_is_prepared_before_its_time(self) -> None:
+        """Nor where there is no interface, nor after the end."""
+        self.vhost.balance_changed()
+        self.vhost.start()
+        self.vhost.balance_changed()
+        self.assertEqual(self.attempts, [])
+        self.link(UP, self.voice)
+        self.successResultOf(self.vhost.stop())
+        self.attempts.clear()
+        self.vhost.balance_changed()
+        self.assertEqual(self.attempts, [])
+
+
 class SendErrorTests(VirtualHostCase):
     """Advertisements that do not leave."""
 
