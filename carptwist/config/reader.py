@@ -273,6 +273,8 @@ class _Reader:
                 self._warn(
                     found.seen[key], f"{found.label} {key}: no IPv{family} address is shared: nothing is sent to it"
                 )
+        if found.one("dialect").get("dialect") is Dialect.UCARP and found.all("peer"):
+            self._warn(found.seen["peer"], f"{found.label} peer: ucarp does not hear what is not sent to the group")
         return not wrong
 
     # [hook NAME]

@@ -42,6 +42,8 @@ from carptwist.wire.internet import ANY6
 ASK_SECONDS = 1.0
 #: A MAC is confirmed again after this time.
 REFRESH_SECONDS = 30.0
+#: Questions without an answer after which that is told.
+QUESTIONS_TO_TELL = 5
 
 
 class _Neighbour:
@@ -122,6 +124,8 @@ class Resolution:
                 neighbour.unanswered += 1
                 neighbour.asked_at = now
                 neighbour.due = now + ASK_SECONDS
+                if neighbour.unanswered == QUESTIONS_TO_TELL + 1:
+                    self._tell_of_silence(address, neighbour)
                 self._put(address, self._question(address, neighbour))
         self._deadline.set(min((each.due for each in self._neighbours.values()), default=None))
 
@@ -145,6 +149,15 @@ class Resolution:
         except OSError as error:
             # It is asked again; advertisements are the ones that count what cannot be sent.
             self._log.debug("carp: a question did not leave: {error}", error=error)
+
+    def _tell_of_silence(self, address: bytes, neighbour: _Neighbour) -> None:
+        what = "are still sent to the MAC that it had" if neighbour.mac else "cannot be sent to it"
+        self._log.warn(
+            "carp: {interface}: nobody answers for the peer {peer}: advertisements {what}",
+            interface=self._interface,
+            peer=ip_address(address),
+            what=what,
+        )
 
     # Listening
 
@@ -183,15 +196,22 @@ class Resolution:
             return
         now = self._clock.seconds()
         former, neighbour.mac = neighbour.mac, mac
+        if neighbour.unanswered > QUESTIONS_TO_TELL:
+            self._log.info(
+                "carp: {interface}: the peer {peer} answers, at {mac}",
+                interface=self._interface,
+                peer=ip_address(address),
+                mac=format_mac(mac),
+            )
         neighbour.unanswered = 0
         neighbour.due = now + REFRESH_SECONDS
         if mac == former:
             return
         if former:
             self._log.info(
-                "carp: the peer {address} on {interface} has moved from {former} to {mac}",
-                address=ip_address(address),
+                "carp: {interface}: the peer {peer} has moved from {former} to {mac}",
                 interface=self._interface,
+                peer=ip_address(address),
                 former=format_mac(former),
                 mac=format_mac(mac),
             )

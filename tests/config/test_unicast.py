@@ -124,6 +124,14 @@ def test_peers_of_a_family_that_is_not_shared_are_warned_about() -> None:
     ]
 
 
+def test_peers_that_run_ucarp_are_warned_about() -> None:
+    """It hears the group alone."""
+    only4 = HOST.replace("          2001:db8::1/64\n", "")
+    assert warnings(only4 + "dialect = ucarp\npeer = 192.168.1.3\n") == [
+        "5: [vhid 1@em0] peer: ucarp does not hear what is not sent to the group"
+    ]
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [

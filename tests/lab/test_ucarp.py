@@ -149,6 +149,20 @@ class UcarpTests(SceneTestCase):
         self.assertLess(time.time() - began, 3.0)
         self.answers(scene, began)
 
+    def test_it_does_not_hear_unicast(self) -> None:
+        """A group with ucarp stays with multicast, as docs/unicast.md says: else there are two masters."""
+        scene = self.mixed()
+        daemon = scene.daemon("a", of_one_family(advskew=0, more="peer = 192.0.2.3"))
+        daemon.expect("BACKUP -> MASTER")
+        ucarp = Ucarp(scene, "b", advskew=100)
+        ucarp.start()
+        ucarp.expect("BACKUP")
+        scene.wait(lambda: len(scene.watcher.heard("a")) > 2, "it is sent to")
+        ucarp.expect("MASTER")
+        # The other way round it works: it is in the list, and sends to the group.
+        scene.wait(lambda: daemon.status()["vhids"][0]["received"] > 1, "ucarp is heard")
+        self.assertEqual(daemon.status()["stats"]["badif"], 0)
+
     def test_a_wrong_phrase_leaves_two_masters_and_a_hint(self) -> None:
         """Neither believes the other; our log names the likeliest cause, and no phrase."""
         scene = self.mixed()

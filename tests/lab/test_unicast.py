@@ -19,7 +19,7 @@ from carptwist.wire import carp
 from carptwist.wire.advertisement import Heard, frame4, frame6, read
 from carptwist.wire.authentication import Authenticator
 from carptwist.wire.ethernet import format_mac
-from tests.lab.support import PHRASE, SceneTestCase
+from tests.lab.support import PHRASE, SceneTestCase, configuration
 
 EXAMPLES = Path(__file__).parents[2] / "conf" / "examples" / "unicast"
 CONFIGURATIONS = {name: (EXAMPLES / f"{name}.ini").read_text() for name in ("a", "b")}
@@ -150,6 +150,62 @@ class UnicastTests(SceneTestCase):
         self.assertEqual([state["transitions"] for state in states], [2, 1])
         heard_by_b = {peer["source"] for peer in states[1]["peers"]}
         self.assertEqual(heard_by_b, set(OWN["a"]))
+
+    def test_a_group_changes_over_while_it_runs(self) -> None:
+        """The master's file first: the backup hears it all the time, and nobody changes its state."""
+        scene = self.scene()
+        self.start_pair(scene)
+        for name in ("a", "b"):
+            daemon = scene.daemons[name]
+            daemon.configure(CONFIGURATIONS[name])
+            daemon.hang_up()
+            daemon.expect(f"peer {OWN['b' if name == 'a' else 'a'][0]} added")
+        changed = time.time()
+        scene.wait(lambda: len(scene.watcher.heard("a", since=changed + 0.1)) > 8, "the master goes on")
+        self.assertEqual({str(each.source) for each in scene.watcher.heard("a", since=changed + 0.1)}, set(OWN["a"]))
+        states = [scene.daemons[name].status()["vhids"][0] for name in ("a", "b")]
+        self.assertEqual([(each["state"], each["transitions"]) for each in states], [("MASTER", 2), ("BACKUP", 1)])
+        began = time.time()
+        self.crash(scene, "a")
+        scene.await_master("b", since=began)
+        self.assert_timely(scene, gone="a", advskew=100, since=began)
+
+    def test_three_hosts_with_one_list(self) -> None:
+        """Each has all of them in it, itself included. The second takes over, and the third waits for it to die."""
+        scene = self.scene(3)
+        peers = "\n ".join(f"192.0.2.{number}" for number in (2, 3, 4))
+        peers6 = "\n ".join(f"2001:db8::{number}" for number in (2, 3, 4))
+        everybody = configuration(more=f"peer = {peers}\npeer6 = {peers6}")
+        for advskew, name in ((0, "a"), (50, "b"), (100, "c")):
+            scene.daemon(name, everybody.replace("advskew = 0", f"advskew = {advskew}"))
+        scene.await_master("a")
+        for name in ("b", "c"):
+            self.await_backup(scene, name)
+        for gone, heir, advskew in (("a", "b", 50), ("b", "c", 100)):
+            began = time.time()
+            self.crash(scene, gone)
+            scene.await_master(heir, since=began)
+            self.assert_timely(scene, gone=gone, advskew=advskew, since=began)
+        self.assertEqual(scene.logged_state("c"), "MASTER")
+        self.assertEqual(scene.daemons["c"].text().count(" -> MASTER"), 1)
+
+    def test_a_host_that_comes_later_follows(self) -> None:
+        """The master has never known its MAC; it is found, and hears the master long before it would take over."""
+        # Nobody is there to advertise to at first: a watcher takes such a master for none.
+        scene = self.scene(judged=False)
+        late = scene.hosts["b"]
+        scene.lan.cut(late)
+        master = scene.daemon("a", CONFIGURATIONS["a"])
+        master.expect("carp: 1@em0: BACKUP -> MASTER")
+        master.expect("carp: em0: nobody answers for the peer 192.0.2.3: advertisements cannot be sent to it")
+        daemon = scene.daemon("b", CONFIGURATIONS["b"])
+        scene.wait(lambda: bool(daemon.control_socket and daemon.control_socket.exists()), "b is up")
+        scene.lan.heal(late)
+        self.await_backup(scene, "b")
+        master.expect("carp: em0: the peer 192.0.2.3 answers, at 02:00:00:00:02:01")
+        time.sleep(4)
+        self.assertNotIn("-> MASTER", daemon.text())
+        self.assertEqual({peer["source"] for peer in daemon.status()["vhids"][0]["peers"]}, set(OWN["a"]))
 
     def test_a_source_that_is_not_there_is_waited_for(self) -> None:
         """A host without its source stays in INIT, says so, and takes part as soon as the address is there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from carptwist.protocols.resolution import ASK_SECONDS, REFRESH_SECONDS, Resolution
@@ -152,6 +153,53 @@ class AskingTests(ResolutionCase):
             self.want()
             self.clock.advance(0.05)
         self.assertEqual(len(self.questions()), 2)
+
+
+class TellingTests(ResolutionCase):
+    """What the log has."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.logged: list[str] = []
+
+        def observe(event: dict[str, object]) -> None:
+            text = str(event.get("log_format", "")).format(**event)
+            if text.startswith("carp: "):
+                self.logged.append(text)
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+
+    def test_a_peer_that_does_not_answer_is_told_of_once(self) -> None:
+        """And again when it does: whoever has mistyped an address finds it in the log."""
+        self.want()
+        self.resolution.neighbor_heard(advert(PEER_MAC))
+        self.pass_time(20)
+        silent = "carp: em0: nobody answers for the peer 192.0.2.3: advertisements cannot be sent to it"
+        self.assertEqual(self.logged, [silent])
+        self.resolution.arp_heard(reply(PEER_MAC))
+        self.assertEqual(self.logged, [silent, "carp: em0: the peer 192.0.2.3 answers, at 02:00:00:00:03:03"])
+
+    def test_a_peer_that_has_fallen_silent(self) -> None:
+        """Is still sent to."""
+        self.know()
+        self.pass_time(REFRESH_SECONDS + 20)
+        self.assertEqual(
+            self.logged,
+            [
+                f"carp: em0: nobody answers for the peer {peer}: advertisements are still sent to the MAC that it had"
+                for peer in ("192.0.2.3", "2001:db8::3")
+            ],
+        )
+
+    def test_a_peer_that_has_moved(self) -> None:
+        """With both MACs."""
+        self.know()
+        self.pass_time(REFRESH_SECONDS + ASK_SECONDS)
+        self.resolution.arp_heard(reply(NEW_MAC))
+        self.assertEqual(
+            self.logged, ["carp: em0: the peer 192.0.2.3 has moved from 02:00:00:00:03:03 to 02:00:00:00:04:04"]
+        )
 
 
 class BelievingTests(ResolutionCase):
