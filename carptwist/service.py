@@ -29,6 +29,7 @@ from twisted.python.failure import Failure
 
 from carptwist.config.schema import Configuration
 from carptwist.control.listener import ControlFactory
+from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport
 from carptwist.election.effects import Became
 from carptwist.hooks.devd import EventStream
@@ -76,6 +77,7 @@ class CarpService(Service):
         self._control: IListeningPort | None = None
         self._devd: IListeningPort | None = None
         self._starting: Deferred[None] | None = None
+        self._revising = Revising(self.revision, self.node.roster, self.reload, reactor.seconds)
         self._report = StatusReport(
             self.node.roster, host=socket.gethostname(), seconds=reactor.seconds, wall=time.time
         )
@@ -110,7 +112,8 @@ class CarpService(Service):
         yield self.node.start(self.configuration.vhids)
         # Without them nobody can ask or is told; the addresses matter more.
         control, devd = self.configuration.control, self.configuration.devd
-        self._control = yield self._listen("control", control.unix, 0o600, ControlFactory(self._report.snapshot))
+        answering = ControlFactory(self._report.snapshot, self._revising)
+        self._control = yield self._listen("control", control.unix, 0o600, answering)
         if devd is not None:
             self._devd = yield self._listen("devd", devd.unix, devd.mode, self._events)
 

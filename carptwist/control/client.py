@@ -13,6 +13,7 @@ from twisted.protocols.amp import AMP
 
 from carptwist import __version__
 from carptwist.control.commands import PROTOCOL, Hello, Status
+from carptwist.control.revision_commands import Plan, Reload, unpacked
 
 
 class ControlClient:
@@ -35,6 +36,26 @@ class ControlClient:
             if part["remaining"] == 0:
                 status: dict[str, Any] = json.loads(text)
                 return status
+
+    @inlineCallbacks
+    def reload(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+        """Have the daemon read its configuration again; gives what it did, see :mod:`carptwist.control.revising`.
+
+        :raises BadConfigurationError: there are errors in the file; nothing was changed.
+        :raises RefusedError: the daemon refused, and says why.
+        """
+        answer = yield self._amp.callRemote(Reload)
+        return unpacked(answer["octets"])
+
+    @inlineCallbacks
+    def plan(self, path: str = "") -> Generator[Deferred[Any], Any, dict[str, Any]]:
+        """What a reload would do, were this file of the daemon's host its configuration.
+
+        :raises BadConfigurationError: there are errors in the file.
+        :raises RefusedError: the daemon refused, and says why.
+        """
+        answer = yield self._amp.callRemote(Plan, path=path)
+        return unpacked(answer["octets"])
 
     def close(self) -> None:
         """Hang up."""

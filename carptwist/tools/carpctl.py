@@ -1,6 +1,6 @@
 """``carpctl``: asks a running daemon over its control socket.
 
-Exit codes: 0 done; 1 the daemon refused; 2 bad usage; 3 no daemon reachable.
+Exit codes: 0 done; 1 the daemon refused; 2 bad usage or a bad configuration; 3 no daemon reachable.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from carptwist import __version__
 from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
 from carptwist.control.client import ControlClient, connect
 from carptwist.control.commands import RefusedError
+from carptwist.control.revision_commands import BadConfigurationError
+from carptwist.tools import revision_verbs
 from carptwist.tools.status_table import render
 
 DONE = 0
 REFUSED = 1
+BAD_CONFIGURATION = 2
 UNREACHABLE = 3
 
 #: A daemon that lives answers at once; one that is stopped in a debugger must not hold an operator up for ever.
@@ -53,14 +56,20 @@ def _parser() -> argparse.ArgumentParser:
     version = verbs.add_parser("version", help="the versions of this program and of the daemon")
     version.add_argument("--json", action="store_true", help="print one JSON object")
     version.set_defaults(ask=_version)
+    revision_verbs.add(verbs)
     return parser
 
 
 @inlineCallbacks
 def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any], Any, None]:
+    limit = ANSWER_SECONDS
     try:
         client = yield connect(_endpoint(reactor, arguments.socket)).addTimeout(ANSWER_SECONDS, reactor)
-        text = yield arguments.ask(client, arguments).addTimeout(ANSWER_SECONDS, reactor)
+        limit = getattr(arguments, "limit", limit)
+        text = yield arguments.ask(client, arguments).addTimeout(limit, reactor)
+    except BadConfigurationError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(BAD_CONFIGURATION) from None
     except RefusedError as error:
         _complain(str(error))
         raise SystemExit(REFUSED) from None
@@ -68,7 +77,7 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
         _complain(f"no daemon answers at {arguments.socket}: {error}")
         raise SystemExit(UNREACHABLE) from None
     except TimeoutError:
-        _complain(f"the daemon at {arguments.socket} does not answer within {ANSWER_SECONDS:g} s")
+        _complain(f"the daemon at {arguments.socket} does not answer within {limit:g} s")
         raise SystemExit(UNREACHABLE) from None
     print(text)
     raise SystemExit(DONE)

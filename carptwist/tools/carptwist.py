@@ -27,6 +27,7 @@ from carptwist import __version__
 #: Verb -> summary, for ``--help``.
 VERBS: Final[Mapping[str, str]] = {
     "check": "read configuration files and tell everything that is wrong with them",
+    "plan": "tell what a changed configuration would do, and who would be MASTER after it",
     "lab": "make a LAN of network namespaces and run hosts in it",
     "dissect": "tell what CARP, ARP and neighbour discovery say in a packet capture",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.protocols.amp import AMP
 from twisted.test.iosim import FakeTransport, connect
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,6 +14,27 @@ from carptwist import __version__
 from carptwist.control.client import ControlClient
 from carptwist.control.commands import PART, PROTOCOL, Hello, RefusedError, Status
 from carptwist.control.listener import ControlFactory
+from carptwist.control.revising import Revising
+from carptwist.control.revision_commands import BadConfigurationError, Plan, Reload
+
+
+class WrittenRevising(Revising):
+    """Answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.answer: dict[str, Any] | Exception = {"steps": []}
+        self.asked: list[str] = []
+
+    def reload(self) -> Deferred[dict[str, Any]]:
+        self.asked.append("reload")
+        return self._answer()
+
+    def plan(self, path: str) -> Deferred[dict[str, Any]]:
+        self.asked.append(f"plan {path}")
+        return self._answer()
+
+    def _answer(self) -> Deferred[dict[str, Any]]:
+        return fail(self.answer) if isinstance(self.answer, Exception) else succeed(self.answer)
 
 
 class ControlProtocolTests(SynchronousTestCase):
@@ -22,7 +43,8 @@ class ControlProtocolTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.status: dict[str, Any] = {"vhids": []}
         self.taken = 0
-        server = ControlFactory(self.snapshot).buildProtocol(None)
+        self.revising = WrittenRevising()
+        server = ControlFactory(self.snapshot, self.revising).buildProtocol(None)
         self.amp = AMP()
         self.pump = connect(
             server, FakeTransport(server, isServer=True), self.amp, FakeTransport(self.amp, isServer=False)
@@ -71,9 +93,40 @@ class ControlProtocolTests(SynchronousTestCase):
             failure = self.failureResultOf(self.ask(Status, offset=offset), RefusedError)
             self.assertIn("begin with 0", failure.getErrorMessage())
 
+    def test_a_long_answer_about_a_revision(self) -> None:
+        """Travels deflated, in one value."""
+        self.successResultOf(self.ask(Hello, version="1.0", protocol=PROTOCOL))
+        step = {"action": "keep", "text": "unchanged", "undoes": False, "trouble": None}
+        self.revising.answer = {"steps": [{"subject": f"{number}@em0", **step} for number in range(3000)]}
+        client = ControlClient(self.amp, __version__)
+        for asking in (client.reload(), client.plan("/etc/carp.ini"), client.plan()):
+            self.pump.flush()
+            self.assertEqual(self.successResultOf(asking), self.revising.answer)
+        self.assertEqual(self.revising.asked, ["reload", "plan /etc/carp.ini", "plan "])
+
+    def test_a_bad_configuration_is_a_typed_error(self) -> None:
+        """With the errors as its text; a refusal is another type."""
+        self.successResultOf(self.ask(Hello, version="1.0", protocol=PROTOCOL))
+        client = ControlClient(self.amp, __version__)
+        self.revising.answer = BadConfigurationError("carp.ini:1: wrong\ncarp.ini:2: wrong as well")
+        for asking in (client.reload(), client.plan()):
+            self.pump.flush()
+            failure = self.failureResultOf(asking, BadConfigurationError)
+            self.assertEqual(failure.getErrorMessage(), "carp.ini:1: wrong\ncarp.ini:2: wrong as well")
+        self.revising.answer = RefusedError("there is no file")
+        refused = client.reload()
+        self.pump.flush()
+        self.assertFalse(self.failureResultOf(refused, RefusedError).check(BadConfigurationError))
+
+    def test_nothing_is_reloaded_before_the_handshake(self) -> None:
+        """Nor planned."""
+        for asking in (self.ask(Reload), self.ask(Plan, path="")):
+            self.failureResultOf(asking, RefusedError)
+        self.assertEqual(self.revising.asked, [])
+
     def test_rubbish_ends_the_connection_only(self) -> None:
         """The listener takes the next one."""
-        factory = ControlFactory(self.snapshot)
+        factory = ControlFactory(self.snapshot, self.revising)
         server = factory.buildProtocol(None)
         transport = FakeTransport(server, isServer=True)
         server.makeConnection(transport)

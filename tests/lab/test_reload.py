@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
 
-from tests.lab.support import ALLOWED_SECONDS, PHRASE, Scene, SceneTestCase, configuration
+from tests.lab.support import ALLOWED_SECONDS, PHRASE, Scene, SceneTestCase, configuration, environment
 
 SECOND = "192.0.2.7"
 
@@ -148,6 +150,52 @@ class ReloadTests(SceneTestCase):
         status = {vhid["vhid"]: vhid for vhid in daemon.status()["vhids"]}
         self.assertEqual((status[1]["advskew"], status[1]["state"]), (7, "MASTER"))
         self.assertEqual((status[2]["addresses"], status[2]["state"]), ([f"{SECOND}/24"], "MASTER"))
+
+    def test_carpctl(self) -> None:
+        """Plans what it does, does what it planned, and tells a bad file and a failed step by its exit code."""
+        scene = self.scene()
+        self.start_pair(scene, more := configuration(more=second()), configuration(advskew=100))
+        scene.await_master("a", 2)
+        daemon, other = scene.daemons["a"], scene.daemons["b"]
+        self.assertEqual(daemon.carpctl("reload").splitlines(), ["1@em0: unchanged", "2@em0: unchanged"])
+
+        daemon.configure(configuration(advskew=150, knobs=["dscp = 5"], more=second(advskew=3)))
+        planned = daemon.carpctl("plan")
+        steps = ["[carp]: dscp 56 -> 5", "1@em0: advskew 0 -> 150", "2@em0: advskew 0 -> 3"]
+        self.assertEqual(planned.splitlines()[:4], [*steps, ""])
+        self.assertIn("1@em0: this host stays MASTER; own interval 1.000 s -> 1.586 s: a host with advbase 1", planned)
+        self.assertEqual(daemon.status()["sysctl"]["dscp"], 56)
+        (scene.lab.directory / "faster.ini").write_text(configuration(advskew=0, advbase=0))
+        text = other.carpctl("plan", str(scene.lab.directory / "faster.ini"))
+        self.assertIn("1@em0: this host becomes MASTER (master timed out)", text)
+
+        began = time.time()
+        self.assertEqual(daemon.carpctl("reload").splitlines(), steps)
+        scene.await_master("b", since=began)  # as planned: advskew 100 is within 1 to 149
+        self.assert_brief(scene, began)
+
+        daemon.configure(more.replace("advskew = 0", "advskew = 300"))
+        for verb in ("reload", "plan"):
+            code, complaint = self.carpctl(scene, "a", verb)
+            self.assertEqual(code, 2)
+            self.assertIn("carp.ini:9: [vhid 1@em0] advskew = 300: must be 0 to 254", complaint)
+        # The host's own address cannot be shared.
+        daemon.configure(configuration(more=second(address="192.0.2.2")))
+        code, complaint = self.carpctl(scene, "a", "reload", "--json")
+        self.assertEqual((code, complaint), (1, "carpctl: 1 of 3 steps failed\n"))
+
+    @staticmethod
+    def carpctl(scene: Scene, name: str, *words: str) -> tuple[int, str]:
+        """The exit code of carpctl, and what it says on stderr."""
+        program = [sys.executable, "-m", "carptwist.tools.carpctl"]
+        child = scene.hosts[name].run(
+            [*program, "--socket", str(scene.daemons[name].control_socket), *words],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        _, complaint = child.process.communicate(timeout=30)
+        return child.process.returncode, complaint.decode()
 
     @staticmethod
     def await_both(scene: Scene) -> None:
