@@ -8,7 +8,8 @@
 
 The order of the steps is the order in which they are to be done:
 
-- the host-wide settings first, for they hold for what is added;
+- the host-wide settings first, for they hold for what is added; but that addresses are balanced ends only when no two
+  vhids have the same one any more;
 - a vhid gives an address up before another one takes it. Where two exchange theirs, so that neither could be the
   first, one of them is removed and added anew;
 - what is unchanged is a step as well, in which nothing is done.
@@ -32,6 +33,8 @@ LIVE: Final = frozenset(
 )
 #: Host-wide settings that are looked at once, at the start.
 _AT_START: Final = frozenset({"state_dir"})
+#: Allow several vhids of an interface to have the same address.
+_BALANCE: Final = frozenset({"arpbalance", "ndbalance"})
 #: The parts of a configuration that have steps of their own.
 _STEPPED: Final = frozenset({"knobs", "vhids", "hooks"})
 
@@ -207,9 +210,12 @@ def steps(running: Configuration, wanted: Configuration, loaded: Configuration |
         that they undo it.
     """
     before = loaded if loaded is not None else running
+    knobs = list(_knobs(running.knobs, wanted.knobs, before.knobs))
+    last = [step for step in knobs if isinstance(step, Knob) and step.name in _BALANCE and not step.after]
     return (
-        *_knobs(running.knobs, wanted.knobs, before.knobs),
+        *(step for step in knobs if step not in last),
         *_vhids(running.vhids, wanted.vhids, before.vhids),
+        *last,
         *([Hooks(running.hooks, wanted.hooks)] if running.hooks != wanted.hooks else []),
         *_later(running, wanted),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, make_dataclass, replace
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
 
 from carptwist.config import reload
+from carptwist.config.keys import SECTIONS
 from carptwist.config.reload import LIVE, Add, Change, Keep, Knob, Later, Remove, described, line, steps
 from carptwist.config.schema import (
     Configuration,
@@ -18,8 +19,10 @@ from carptwist.config.schema import (
     Knobs,
     Phrase,
     PlaneKind,
+    ReplayMode,
     VirtualHostConfig,
 )
+from carptwist.config.spelling import field_of
 
 
 def host(vhid: int, *addresses: str, interface: str = "em0", **settings: Any) -> VirtualHostConfig:
@@ -191,6 +194,30 @@ def test_no_address_has_two_owners_at_any_time(before: list[VirtualHostConfig], 
     for step in steps(Configuration(vhids=tuple(before)), Configuration(vhids=tuple(after))):
         world.perform(step)
     assert world.hosts == {each.name: each for each in after}
+
+
+def test_balancing_begins_before_addresses_are_shared_and_ends_after() -> None:
+    """While two vhids have the same address it is allowed; and a vhid that keeps it holds nobody up."""
+    apart = Configuration(vhids=(host(1, A), host(2, B)))
+    together = Configuration(Knobs(arpbalance=True), (host(1, A), host(2, B, A)))
+    assert told(apart, together) == [
+        "[carp]: arpbalance no -> yes",
+        "1@em0: unchanged",
+        f"2@em0: address {A} added",
+    ]
+    assert told(together, apart) == [
+        "1@em0: unchanged",
+        f"2@em0: address {A} removed",
+        "[carp]: arpbalance yes -> no",
+    ]
+
+
+def test_every_key_of_a_vhid_is_told_by_its_own_name() -> None:
+    """As it stands in the file, whatever the field is called."""
+    known = {field_of(key) for key in SECTIONS["vhid"].keys} - {"pass_file"}
+    assert known == {field.name for field in fields(VirtualHostConfig)} - {"vhid", "interface"}
+    before, after = host(1, A), host(1, A, peers=(ip_address("192.0.2.9"),), replay=ReplayMode.OFF)
+    assert line(Change(before, after)) == "1@em0: replay observe -> off, peer 192.0.2.9 added"
 
 
 def test_an_exchange_tells_why_a_vhid_begins_anew() -> None:
