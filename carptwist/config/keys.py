@@ -18,6 +18,7 @@ from carptwist.config.schema import (
     HookConfig,
     Knobs,
     Phrase,
+    SyncConfig,
     VirtualHostConfig,
 )
 
@@ -48,7 +49,8 @@ class SectionKind:
 
     ``make`` builds the value of a section from those of its keys, and ``part`` is the field of
     :class:`Configuration` that it becomes. A kind with an ``argument``, which says what follows its
-    name in the brackets, may be there any number of times, and has rules of its own in the reader.
+    name in the brackets, may be there any number of times. Where that is a NAME, ``build`` makes the value
+    from it and the values of the keys; it raises ``ValueError`` with the key that is at fault before a colon.
     """
 
     name: str
@@ -56,6 +58,7 @@ class SectionKind:
     make: type[Any]
     part: str
     argument: str = ""
+    build: Callable[..., Any] | None = None
 
     @property
     def example(self) -> str:
@@ -85,6 +88,14 @@ def _cut(phrase: Phrase) -> str | None:
     if len(phrase.octets) < LONGEST_PHRASE:
         return None
     return f"{LONGEST_PHRASE} octets: ifconfig of FreeBSD, OpenBSD and NetBSD keeps only the first {LONGEST_PHRASE - 1}"
+
+
+def _hook(name: str, action: str, *, shell: bool = False, **settings: Any) -> HookConfig:
+    try:
+        words = (action,) if shell else values.words(action)
+    except ValueError as error:
+        raise ValueError(f"action: {error}") from None
+    return HookConfig(name, words, shell=shell, **settings)
 
 
 SECTIONS: Final[Mapping[str, SectionKind]] = {
@@ -137,6 +148,15 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
             make=HookConfig,
             part="hooks",
             argument="NAME",
+            build=_hook,
+        ),
+        SectionKind(
+            "sync",
+            (Key("unix", values.socket_path), _number("demote"), _number("startup")),
+            make=SyncConfig,
+            part="syncs",
+            argument="NAME",
+            build=SyncConfig,
         ),
         SectionKind(
             "devd",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from carptwist.config import ini, values
+from carptwist.config import ini
 from carptwist.config.discretion import (
     comment_advice,
     follows_phrase,
@@ -36,7 +36,6 @@ from carptwist.config.schema import (
     Configuration,
     ControlConfig,
     Dialect,
-    HookConfig,
     Knobs,
     Phrase,
     VirtualHostConfig,
@@ -116,7 +115,7 @@ class _Reader:
         self._parts: dict[str, Any] = {}
         self._vhids: list[VirtualHostConfig] = []
         self._vhid_lines: list[VirtualHostLines] = []
-        self._hooks: dict[str, HookConfig] = {}
+        self._named: dict[str, dict[str, Any]] = {kind.part: {} for kind in SECTIONS.values() if kind.build}
 
     def read(self, text: str) -> Reading:
         sections, self._errors = ini.parse(text, self._filename)
@@ -133,8 +132,8 @@ class _Reader:
             if kind.name == "vhid":
                 self._virtual_host(section, found)
                 continue
-            if kind.name == "hook":
-                self._hook(section, found)
+            if kind.build is not None:
+                self._named_section(section, kind, found)
                 continue
             if section.name != kind.name:
                 continue
@@ -153,8 +152,9 @@ class _Reader:
             self._error(1, "no virtual host: at least one section such as [vhid 1@em0] is needed")
         if self._errors:
             raise ConfigurationError(_in_order(self._errors), _in_order(self._warnings))
+        named: dict[str, Any] = {part: tuple(sections.values()) for part, sections in self._named.items()}
         return Reading(
-            Configuration(vhids=tuple(self._vhids), hooks=tuple(self._hooks.values()), **self._parts),
+            Configuration(vhids=tuple(self._vhids), **named, **self._parts),
             _in_order(self._warnings),
             {vhid.name: lines.line for vhid, lines in zip(self._vhids, self._vhid_lines, strict=True)},
             tuple(self._secrets),
@@ -277,26 +277,27 @@ class _Reader:
             self._warn(found.seen["peer"], f"{found.label} peer: ucarp does not hear what is not sent to the group")
         return not wrong
 
-    # [hook NAME]
+    # [hook NAME], [sync NAME]
 
-    def _hook(self, section: ini.Section, found: _Found) -> None:
-        name = section.name.removeprefix("hook").strip()
-        if not section.name.startswith("hook ") or not name:
+    def _named_section(self, section: ini.Section, kind: SectionKind, found: _Found) -> None:
+        name = section.name.removeprefix(kind.name).strip()
+        if not section.name.startswith(f"{kind.name} ") or not name:
             return  # told of already
-        if name in self._hooks:
-            self._error(section.line, f"{found.label} a second time: each hook has a name of its own")
+        there = self._named[kind.part]
+        if name in there:
+            self._error(section.line, f"{found.label} a second time: each {kind.name} has a name of its own")
             return
-        settings = found.one("match", "type", "timeout", "shell")
-        action = found.one("action").get("action")
-        if action is None:
-            if "action" not in found.seen and "action" not in found.meant:
-                self._error(section.line, f"{found.label} action is missing: the command that is to run")
+        missing = [key.name for key in kind.keys if key.required and not found.values.get(key.name)]
+        for key in missing:
+            if key not in found.seen and key not in found.meant:
+                self._error(section.line, f"{found.label} {key} is missing")
+        if missing or kind.build is None:
             return
         try:
-            words = (action,) if settings.get("shell") else values.words(action)
-            self._hooks[name] = HookConfig(name, words, **settings)
+            there[name] = kind.build(name, **found.one(*found.values))
         except ValueError as error:
-            self._error(found.seen["action"], f"{found.label} action: {error}")
+            at = str(error).partition(":")[0]
+            self._error(found.seen.get(at, section.line), f"{found.label} {error}")
 
     def _who(self, section: ini.Section, label: str) -> tuple[int | None, str | None]:
         """The number and the interface in the brackets, None for what cannot be understood."""

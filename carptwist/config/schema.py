@@ -20,6 +20,7 @@ AddressWithPrefix = IPv4Interface | IPv6Interface
 DEFAULT_STATE_DIR = "/var/lib/carptwist"
 DEFAULT_CONTROL_SOCKET = "/run/carptwist/control.sock"
 DEFAULT_DEVD_SOCKET = "/run/carptwist/devd.pipe"
+DEFAULT_SYNC_SOCKET = "/run/carptwist/sync.sock"
 
 #: Octets of the HMAC key. A longer phrase is refused, a phrase of exactly this length warned about.
 LONGEST_PHRASE = 20
@@ -37,6 +38,8 @@ RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "ifdown_demotion_factor": (0, 255),
     "senderr_demotion_factor": (0, 255),
     "timeout": (1, 3600),
+    "demote": (0, 255),
+    "startup": (0, 3600),
 }
 
 
@@ -203,6 +206,22 @@ class HookConfig:
 
 
 @dataclass(frozen=True)
+class SyncConfig:
+    """One ``[sync NAME]`` section: a program that synchronises state tables.
+
+    ``demote`` is in 1/256 s, as demotion is; ``startup`` in seconds, 0: the host does not begin demoted.
+    """
+
+    name: str
+    unix: str = DEFAULT_SYNC_SOCKET
+    demote: int = 240
+    startup: int = 60
+
+    def __post_init__(self) -> None:
+        _within(demote=self.demote, startup=self.startup)
+
+
+@dataclass(frozen=True)
 class ControlConfig:
     """The ``[control]`` section."""
 
@@ -237,3 +256,4 @@ class Configuration:
     control: ControlConfig = ControlConfig()
     hooks: tuple[HookConfig, ...] = ()
     devd: DevdConfig | None = None
+    syncs: tuple[SyncConfig, ...] = ()

@@ -6,6 +6,7 @@ from ipaddress import ip_interface
 
 import pytest
 
+from carptwist.config.keys import SECTIONS
 from carptwist.config.reader import ConfigurationError, Problem, Reading, Secret, read
 from carptwist.config.schema import (
     Configuration,
@@ -17,6 +18,7 @@ from carptwist.config.schema import (
     Knobs,
     Phrase,
     PlaneKind,
+    SyncConfig,
     VirtualHostConfig,
 )
 
@@ -143,7 +145,7 @@ log = 8
         "11: [vhid 1@em0] advbase has no value",
         "12: [vhid 1@em0] plane = bridge: must be macvlan, interface or none",
         "13: [vhid 2@em0] address is missing: a virtual host has at least one",
-        "16: [web] is an unknown section: there are [carp], [vhid NUMBER@INTERFACE], [hook NAME], [devd], [control]",
+        "16: [web] is an unknown section: there are " + ", ".join(kind.example for kind in SECTIONS.values()),
         "18: [carp] a second time: add to the one on line 2",
         "19: [carp] log = 8: must be 0 to 7",
     ]
@@ -184,6 +186,16 @@ def test_hooks_are_words_or_a_text_for_a_shell() -> None:
     )
 
 
+def test_syncs_have_names_of_their_own() -> None:
+    """All that they have beside it has a default."""
+    text = HOST + "[sync a]\n[sync b]\nunix = /run/b\ndemote = 10\nstartup = 0\n"
+    assert reading(text).configuration.syncs == (SyncConfig("a"), SyncConfig("b", "/run/b", 10, 0))
+    assert errors(HOST + "[sync a]\nstartup = 3601\n[sync a]\n") == [
+        "5: [sync a] startup = 3601: must be 0 to 3600",
+        "6: [sync a] a second time: each sync has a name of its own",
+    ]
+
+
 def test_what_a_hook_can_get_wrong() -> None:
     """Each error with its place."""
     text = HOST + "[hook a]\naction = x 'y\n[hook b]\nmatch = (\naction = x\n[hook b]\naction = x\n"
@@ -192,7 +204,7 @@ def test_what_a_hook_can_get_wrong() -> None:
         "5: [hook a] action: no closing quotation",
         "7: [hook b] match = (: is no regular expression: missing ), unterminated subpattern at position 0",
         "9: [hook b] a second time: each hook has a name of its own",
-        "11: [hook c] action is missing: the command that is to run",
+        "11: [hook c] action is missing",
         "12: [hook c] timeout = 0: must be 1 to 3600",
         "13: [hook] is no section: did you mean [hook NAME]?",
     ]
