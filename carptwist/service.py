@@ -7,9 +7,10 @@
       |- Hooks                      commands that run when a vhid changes its state
       |- EventStream                for programs that read devd(8)'s pipe
       |- Revision                   the configuration in force, and how it is exchanged
-      +- control listener           for carpctl
+      |- control listener           for carpctl
+      +- sync listeners             for programs that synchronise state tables
 
-It starts in the order of that picture, and stops the other way round: the control socket closes, each
+It starts in the order of that picture, and stops the other way round: nobody can ask any more, each
 MASTER bows out, everything that was changed on the host is put back.
 """
 
@@ -37,6 +38,7 @@ from carptwist.hooks.script import Change, Hooks
 from carptwist.interfaces import ISystem
 from carptwist.listening import listen
 from carptwist.node import Node
+from carptwist.protocols.sync import StateSync, SyncFactory
 from carptwist.revision import Outcome, Revision
 from carptwist.vhost.virtualhost import VirtualHost
 
@@ -74,8 +76,8 @@ class CarpService(Service):
             aside=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
         )
         self._events = EventStream(reactor)
-        self._control: IListeningPort | None = None
-        self._devd: IListeningPort | None = None
+        self._ears: list[IListeningPort] = []  # where others tell us something
+        self._mouths: list[IListeningPort] = []  # where we tell others
         self._starting: Deferred[None] | None = None
         self._revising = Revising(self.revision, self.node.roster, self.reload, reactor.seconds)
         self._report = StatusReport(
@@ -109,13 +111,19 @@ class CarpService(Service):
     def _start(self) -> Generator[Deferred[Any], Any, None]:
         self._hooks.start()
         self.node.roster.observe(self._notify)
+        syncs = [StateSync(config, self.node.roster) for config in self.configuration.syncs]
+        for sync in syncs:
+            sync.start()  # before any vhid takes part
         yield self.node.start(self.configuration.vhids)
-        # Without them nobody can ask or is told; the addresses matter more.
+        # Without them nobody can ask, tell or be told; the addresses matter more.
         control, devd = self.configuration.control, self.configuration.devd
         answering = ControlFactory(self._report.snapshot, self._revising)
-        self._control = yield self._listen("control", control.unix, 0o600, answering)
+        yield self._listen("control", control.unix, 0o600, answering, self._ears)
+        for path in {sync.config.unix: None for sync in syncs}:
+            spoken_of = {sync.config.name: sync for sync in syncs if sync.config.unix == path}
+            yield self._listen("sync", path, 0o600, SyncFactory(spoken_of, self.node.roster), self._ears)
         if devd is not None:
-            self._devd = yield self._listen("devd", devd.unix, devd.mode, self._events)
+            yield self._listen("devd", devd.unix, devd.mode, self._events, self._mouths)
 
     def _notify(self, vhost: VirtualHost, became: Became) -> None:
         config = vhost.config
@@ -124,25 +132,27 @@ class CarpService(Service):
         self._events.changed(change)
         self._hooks.changed(change)
 
-    def _listen(self, what: str, path: str, mode: int, factory: IProtocolFactory) -> Deferred[IListeningPort | None]:
+    def _listen(
+        self, what: str, path: str, mode: int, factory: IProtocolFactory, ports: list[IListeningPort]
+    ) -> Deferred[None]:
         def failed(failure: Failure) -> None:
             self._log.error(
                 "carp: cannot listen on the {what} socket {path}: {error}", what=what, path=path, error=failure.value
             )
 
-        return listen(self._reactor, path, mode, factory).addErrback(failed)
+        return listen(self._reactor, path, mode, factory).addCallbacks(ports.append, failed)
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
         if self._starting is not None:
             yield self._starting  # half a start cannot be undone
         yield self.revision.close()
-        if self._control is not None:
-            yield maybeDeferred(self._control.stopListening)
+        for port in self._ears:
+            yield maybeDeferred(port.stopListening)
         yield self.node.stop()
         # Only now: that the vhids are in INIT is news as well.
-        if self._devd is not None:
-            yield maybeDeferred(self._devd.stopListening)
+        for port in self._mouths:
+            yield maybeDeferred(port.stopListening)
         yield self._events.finish()
         yield self._hooks.finish()
 

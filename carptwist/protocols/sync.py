@@ -36,15 +36,15 @@ class StateSync:
     """One ``[sync NAME]``: whether its tables are in sync, as far as anybody has told."""
 
     def __init__(self, config: SyncConfig, roster: Roster) -> None:
-        self._config = config
+        self.config = config
         self._roster = roster
         self._owner = f"sync {config.name}"
         self._holder: object = None  # who began last, and has not ended it
 
     def start(self) -> None:
         """The host has just come up: its tables are empty until somebody says otherwise."""
-        if self._config.startup:
-            self._demote("not in sync since the start", self._config.startup)
+        if self.config.startup:
+            self._demote("not in sync since the start", self.config.startup)
 
     def begin(self, holder: object) -> None:
         """A bulk update is under way; ``holder`` tells of its end, or is :meth:`lost`."""
@@ -62,10 +62,10 @@ class StateSync:
     def lost(self, holder: object) -> None:
         """Somebody who began has gone without a word."""
         if self._holder is holder:
-            self._demote("bulk update, its holder has gone", self._config.startup or BULK_FAIL_SECONDS)
+            self._demote("bulk update, its holder has gone", self.config.startup or BULK_FAIL_SECONDS)
 
     def _demote(self, why: str, seconds: int | None) -> None:
-        self._roster.demote(self._owner, self._config.demote, f"{self._owner}: {why}", seconds)
+        self._roster.demote(self._owner, self.config.demote, f"{self._owner}: {why}", seconds)
 
     def _end(self, why: str) -> None:
         self._holder = None
