@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from carptwist.lab.kerneltime import ANCILLARY_OCTETS, ask_for_times, received_at
 from carptwist.lab.lan import Lan
-from carptwist.lab.pcap import Capture
+from carptwist.pcap import Capture
 from carptwist.wire import advertisement, arp, neighbor
 from carptwist.wire.advertisement import Heard
 from carptwist.wire.arp import Arp

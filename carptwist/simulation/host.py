@@ -316,7 +316,7 @@ class SimulatedHost:
         if vhost is None:
             return f"{self.name} has stopped"
         machine = vhost.machine
-        return f"{self.name} is {machine.state.value} of {config.name}: {machine.reason}"
+        return f"{self.name} became {machine.state.value} of {config.name} ({machine.reason})"
 
     def _failed(self, failure: Failure) -> None:
         self._history.add(self._timeline.now, Kind.BUG, failure.getTraceback(), host=self.name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from carptwist.lab.pcap import Capture
+from carptwist.pcap import Capture
 from carptwist.wire.advertisement import frame4, frame6
 from carptwist.wire.carp import Advertisement, virtual_mac
 

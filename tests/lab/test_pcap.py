@@ -11,7 +11,7 @@ from pathlib import Path
 from scapy.layers.inet import ICMP, IP  # type: ignore[import-untyped]
 from scapy.utils import rdpcap  # type: ignore[import-untyped]
 
-from carptwist.lab.pcap import Capture
+from carptwist.pcap import Capture
 from tests.lab.support import SceneTestCase
 
 

@@ -85,7 +85,7 @@ class FailureTests(WorldCase):
         (fault,) = self.faults()
         self.assertIs(fault.kind, FaultKind.OUTAGE)
         self.assertEqual(fault.cause, "a crashed")
-        self.assertEqual(fault.ended, "b is MASTER of 1@em0: master timed out")
+        self.assertEqual(fault.ended, "b became MASTER of 1@em0 (master timed out)")
         self.assertLessEqual(fault.seconds, 3 + 100 / 256 + 0.02)
         self.assertGreaterEqual(fault.seconds, 2 + 100 / 256)
         self.assertIsNone(self.a.state("1@em0"))
