@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -38,9 +38,10 @@ from carptwist.election.replay import Replay
 from carptwist.election.state import State
 from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.outlook import Outlook
 from carptwist.vhost.peers import Peers
 from carptwist.vhost.sending import SendAccount
-from carptwist.vhost.sources import off_link, source_fault
+from carptwist.vhost.sources import source_fault
 
 if TYPE_CHECKING:
     from carptwist.vhost.roster import Roster
@@ -107,7 +108,7 @@ class VirtualHost:
         self._has_spoken = False  # since it became MASTER
         self._retry_seconds = RETRY_SECONDS
         self._advised_at = float("-inf")
-        self._advice_about_peers: tuple[str | None, tuple[object, ...]] = (None, ())
+        self._outlook = Outlook()
 
     @property
     def state(self) -> State:
@@ -198,7 +199,8 @@ class VirtualHost:
         """The interface is in this state now; ``voice`` speaks on it, None if nothing can."""
         before, self._link = self._link, link
         self._voice = voice
-        self._advise_about_peers(link)
+        if link.usable:
+            self._outlook.tell(self.config, link, self._source_fault())
         obstacle = self._link_obstacle()
         if before.exists and before.index != link.index:
             # Another device under the same name, or none: what was prepared on the former one is not there.
@@ -236,30 +238,12 @@ class VirtualHost:
             # Deaf, it would take every master for dead.
             return f"no packet socket on {link.name}"
         # From another address its peers would not believe it, and it would be MASTER beside the one that there is.
-        return source_fault(self.config, link, self._shared_on_interface())
+        return self._source_fault()
 
-    def _shared_on_interface(self) -> set[IPv4Address | IPv6Address]:
-        there = self._roster.on(self.config.interface).values()
-        return {address.ip for vhost in (self, *there) for address in vhost.config.addresses}
-
-    def _advise_about_peers(self, link: LinkState) -> None:
-        """Tell of what keeps peers from being reached, once while it is so."""
-        if not link.usable:
-            return
-        fault = source_fault(self.config, link, self._shared_on_interface())
-        strangers = tuple(off_link(self.config, link)) if fault is None else ()
-        if (fault, strangers) == self._advice_about_peers:
-            return
-        self._advice_about_peers = fault, strangers
-        if fault is not None:
-            self._log.warn("carp: {name}: {fault}: waiting for it", name=self.name, fault=fault)
-        for peer in strangers:
-            self._log.warn(
-                "carp: {name}: the peer {peer} is on no network of {interface}: advertisements pass no router",
-                name=self.name,
-                peer=peer,
-                interface=link.name,
-            )
+    def _source_fault(self) -> str | None:
+        sharing = (self, *self._roster.on(self.config.interface).values())
+        shared = {address.ip for vhost in sharing for address in vhost.config.addresses}
+        return source_fault(self.config, self._link, shared)
 
     def heard(self, hearing: Hearing) -> None:
         now = self._clock.seconds()

@@ -16,7 +16,7 @@ class Cause(Enum):
 
     #: Malformed below the advertisement: a header cut short, a wrong IPv4 checksum, a fragment.
     HDROPS = "hdrops"
-    #: Heard on an interface that has no vhid.
+    #: Heard on an interface that has no vhid, or from a host that is none of the vhid's unicast peers.
     BADIF = "badif"
     #: TTL or hop limit is not 255: the frame has passed a router.
     BADTTL = "badttl"

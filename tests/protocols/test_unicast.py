@@ -398,6 +398,17 @@ class SourceTests(UnicastCase):
         self.change_link(vhost, ON_LINK)
         self.assertIs(vhost.state, State.INIT)
 
+    def test_a_source_that_is_configured_while_it_runs(self) -> None:
+        """One that is not there ends the reign, and the former configuration brings the vhid back."""
+        vhost = self.become_master()
+        former = vhost.config
+        vhost.reconfigure(replace(former, sources=(ip_address("192.0.2.22"),)))
+        self.assertIs(vhost.state, State.INIT)
+        self.assertEqual(self.roster.ledger.sum, self.knobs.ifdown_demotion_factor)
+        vhost.reconfigure(former)
+        self.assertIs(vhost.state, State.BACKUP)
+        self.assertEqual(self.roster.ledger.sum, 0)
+
     def test_peers_and_no_own_address(self) -> None:
         """A shared one is never the source, even where it is all that there is."""
         self.link = replace(ON_LINK, own4=(ip_address("192.0.2.1"),))
