@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from carptwist.interfaces import ILinkMonitor, IVoice, LinkState
 from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.hardware import hardware_fault
 from carptwist.vhost.virtualhost import VirtualHost
 
 RETRY_SECONDS = 5.0
@@ -80,13 +81,16 @@ class Attachment:
         self._changed(self._monitor.state(self.interface))
 
     def _changed(self, link: LinkState) -> None:
+        fault = hardware_fault(link) if link.exists else None
         if link.index != self._link.index:
             self._close()
+            if fault is not None:
+                self._log.warn("carp: {fault}", fault=fault)
         self._link = link
         if link.exists and self.waiting:
             self.waiting = False
             self._log.info("carp: interface {interface} is there", interface=self.interface)
-        if link.exists and self._voice is None:
+        if link.exists and fault is None and self._voice is None:
             self._open(link)
         if self._voice is not None:
             self._voice.link_changed(link)

@@ -38,6 +38,7 @@ from carptwist.election.replay import Replay
 from carptwist.election.state import State
 from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.hardware import ETHERNET, hardware_fault
 from carptwist.vhost.outlook import Outlook
 from carptwist.vhost.peers import Peers
 from carptwist.vhost.sending import SendAccount
@@ -51,8 +52,6 @@ RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 60.0
 #: The advice about a peer that speaks one family only is not repeated more often.
 ADVICE_SECONDS = 60.0
-
-_ARPHRD_ETHER = 1
 
 _Job = tuple[str, Callable[[], "Deferred[None] | None"]]
 
@@ -205,7 +204,7 @@ class VirtualHost:
         if before.exists and before.index != link.index:
             # Another device under the same name, or none: what was prepared on the former one is not there.
             self.obstruct("link", obstacle or f"interface replaced {link.name}")
-        if link.index != before.index and link.hardware == _ARPHRD_ETHER:
+        if link.index != before.index and link.hardware == ETHERNET:
             self._prepare()
         if obstacle is not None:
             self.obstruct("link", obstacle)
@@ -230,8 +229,9 @@ class VirtualHost:
         link = self._link
         if not link.exists:
             return f"no interface {link.name}"
-        if link.hardware != _ARPHRD_ETHER:
-            return f"{link.name} is not an Ethernet interface"
+        fault = hardware_fault(link)
+        if fault is not None:
+            return fault
         if not link.usable:
             return f"interface down {link.name}"
         if self._voice is None:

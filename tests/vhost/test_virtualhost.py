@@ -215,7 +215,10 @@ class LinkTests(VirtualHostCase):
         """CARP needs Ethernet."""
         self.vhost.start()
         self.link(replace(UP, name="lo", hardware=772), None)
-        self.assertEqual(self.vhost.machine.reason, "lo is not an Ethernet interface")
+        self.assertEqual(
+            self.vhost.machine.reason,
+            "lo is the loopback interface, not an Ethernet interface: name the one that the LAN is on",
+        )
 
 
 class StopTests(VirtualHostCase):
