@@ -9,7 +9,8 @@
                            STANDING STILL    stalled: the daemon alone (SIGSTOP); the kernel still has the addresses
                                              frozen: the whole machine; nobody can reach it meanwhile
 
-A daemon that was killed leaves its addresses reachable until the next one starts, as the real one does.
+A daemon that was killed leaves its addresses reachable until the next one starts, as the real one does. Unicast peers
+and sources are left out: all advertisements go to the groups.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class SimulatedHost:
         nature: Nature = ORDINARY,
     ) -> None:
         self.name = name
-        self.configuration = configuration
+        self.configuration = _by_multicast(configuration)
         self.wiring = wiring
         self.nature = nature
         self.node: Node | None = None
@@ -320,6 +321,13 @@ class SimulatedHost:
 
     def _failed(self, failure: Failure) -> None:
         self._history.add(self._timeline.now, Kind.BUG, failure.getTraceback(), host=self.name)
+
+
+def _by_multicast(configuration: Configuration) -> Configuration:
+    """The same without unicast: own addresses are made up here, so that nobody has those that the peers and sources
+    name, and the network of a simulation takes multicast everywhere."""
+    vhids = tuple(replace(vhid, peers=(), peers6=(), sources=()) for vhid in configuration.vhids)
+    return replace(configuration, vhids=vhids)
 
 
 def _a_link(interface: str, index: int, number: int, configuration: Configuration) -> LinkState:
