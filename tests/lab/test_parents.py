@@ -52,6 +52,22 @@ class ParentTests(SceneTestCase):
         scene.daemons["a"].stop()
         scene.await_master("b")
 
+    def takeover_without(self, flag: str) -> None:
+        scene = self.scene()
+        for host in scene.hosts.values():
+            self.assertEqual(host.run(["ip", "link", "set", "em0", flag, "off"]).wait(), 0)
+        self.start_pair(scene)
+        scene.daemons["a"].stop()
+        scene.await_master("b")
+
+    def test_an_interface_without_arp(self) -> None:
+        """NOARP is the kernel's own: the addresses are on another device, and who answers for them is no kernel."""
+        self.takeover_without("arp")
+
+    def test_an_interface_without_the_multicast_flag(self) -> None:
+        """Frames to groups go out and come in, through a switch that snoops on memberships as well."""
+        self.takeover_without("multicast")
+
     def test_a_tap_device(self) -> None:
         """Nobody is at its other end: it is taken for Ethernet, and waits for its link."""
         scene = self.scene(1)
