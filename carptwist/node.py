@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist.config.schema import Knobs, VirtualHostConfig
-from carptwist.interfaces import ISystem, IVoice, LinkState
+from carptwist.interfaces import ILinkMonitor, ISystem, IVoice, LinkState
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
 from carptwist.protocols.neighbor import NeighborProtocol
@@ -72,6 +72,12 @@ class Node:
             recollection.finish()
         self.roster.close()
         yield self._system.stop()
+
+    @property
+    def monitor(self) -> ILinkMonitor:
+        """The interfaces of this host."""
+        monitor: ILinkMonitor = self._system.monitor
+        return monitor
 
     # Changes while it runs
 

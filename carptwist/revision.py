@@ -109,6 +109,10 @@ class Revision:
         self._closed = True
         return self._turn.run(lambda: None)
 
+    def in_turn(self, work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        """Do another change to the node: never while a step is at work."""
+        return self._turn.run(work, *arguments)
+
     @inlineCallbacks
     def _reload(self) -> Generator[Deferred[Any], Any, list[Outcome]]:
         try:

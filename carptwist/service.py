@@ -16,6 +16,7 @@ MASTER bows out, everything that was changed on the host is put back.
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable, Generator
@@ -29,9 +30,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist.config.schema import Configuration
+from carptwist.control.access import caller
+from carptwist.control.desk import Desk
 from carptwist.control.listener import ControlFactory
 from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport
+from carptwist.control.unsaved import differences
 from carptwist.election.effects import Became
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.script import Change, Hooks
@@ -81,8 +85,13 @@ class CarpService(Service):
         self._starting: Deferred[None] | None = None
         self._revising = Revising(self.revision, self.node.roster, self.reload, reactor.seconds)
         self._report = StatusReport(
-            self.node.roster, host=socket.gethostname(), seconds=reactor.seconds, wall=time.time
+            self.node.roster,
+            host=socket.gethostname(),
+            seconds=reactor.seconds,
+            wall=time.time,
+            unsaved=self._unsaved,
         )
+        self._desk = Desk(self.node, self._report, seconds=time.perf_counter, in_turn=self.revision.in_turn)
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
@@ -117,7 +126,13 @@ class CarpService(Service):
         yield self.node.start(self.configuration.vhids)
         # Without them nobody can ask, tell or be told; the addresses matter more.
         control, devd = self.configuration.control, self.configuration.devd
-        answering = ControlFactory(self._report.snapshot, self._revising)
+        answering = ControlFactory(
+            self._desk,
+            self._revising,
+            clock=self._reactor,
+            seconds=time.perf_counter,
+            identify=lambda transport: caller(transport, own_uid=os.geteuid()),
+        )
         yield self._listen("control", control.unix, 0o600, answering, self._ears)
         for path in {sync.config.unix: None for sync in syncs}:
             spoken_of = {sync.config.name: sync for sync in syncs if sync.config.unix == path}
@@ -141,6 +156,11 @@ class CarpService(Service):
             )
 
         return listen(self._reactor, path, mode, factory).addCallbacks(ports.append, failed)
+
+    def _unsaved(self) -> list[str]:
+        roster = self.node.roster
+        configured = self.revision.loaded
+        return list(differences(configured, roster.knobs, (vhost.config for vhost in roster.all())))
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:

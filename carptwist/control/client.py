@@ -1,50 +1,95 @@
-"""The client's end of the control protocol: calls that give Deferreds."""
+"""The client's end of the control protocol: calls that give Deferreds.
+
+::
+
+    client = yield connect(UNIXClientEndpoint(reactor, "/run/carptwist/control.sock"))
+    status = yield client.status()
+    yield client.state("1@em0", "BACKUP")
+    client.close()
+
+Every call may fail with :class:`carptwist.control.commands.RefusedError` or a subclass, whose text is for people, and
+with ``twisted.internet.error.ConnectionClosed`` if the daemon goes away meanwhile.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import connectProtocol
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.protocols.amp import AMP
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.amp import AMP, Command
+from twisted.python.failure import Failure
 
 from carptwist import __version__
-from carptwist.control.commands import PROTOCOL, Hello, Status
+from carptwist.control import commands
+from carptwist.control.commands import PROTOCOL, Hello
 from carptwist.control.revision_commands import Plan, Reload, unpacked
+
+Event = dict[str, Any]
+
+
+class ClientProtocol(AMP):
+    """The connection: hears events, and tells when it ends."""
+
+    noisy = False
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.event: Callable[[Event], object] = lambda event: None
+        self.ended: Deferred[None] = Deferred()
+
+    @commands.Event.responder
+    def _event(self, text: str) -> dict[str, Any]:
+        self.event(json.loads(text))
+        return {}
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        self.ended.callback(None)
 
 
 class ControlClient:
     """A connection to a daemon, past the handshake. Made by :func:`connect`."""
 
-    def __init__(self, amp: AMP, daemon_version: str) -> None:
+    def __init__(self, amp: ClientProtocol, daemon_version: str) -> None:
         self._amp = amp
         self.daemon_version = daemon_version
 
+    @property
+    def ended(self) -> Deferred[None]:
+        """Fires when the connection is over."""
+        return self._amp.ended
+
     @inlineCallbacks
     def status(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
-        """The daemon's status, the object of ``carpctl status --json``.
-
-        :raises RefusedError: the daemon refused, and says why.
-        """
-        text = ""
+        """The daemon's status, the object of ``carpctl status --json``."""
+        octets = b""
         while True:
-            part = yield self._amp.callRemote(Status, offset=len(text))
-            text += part["text"]
+            part = yield self._call(commands.Status, offset=len(octets))
+            octets += part["octets"]
             if part["remaining"] == 0:
-                status: dict[str, Any] = json.loads(text)
-                return status
+                return unpacked(octets)
+
+    @inlineCallbacks
+    def interfaces(self, name: str | None = None) -> Generator[Deferred[Any], Any, list[dict[str, Any]]]:
+        """The interfaces of the host, or the one that is named, existing or not."""
+        named = {} if name is None else {"name": name}
+        answer = yield self._call(commands.Interfaces, **named)
+        interfaces: list[dict[str, Any]] = json.loads(answer["text"])
+        return interfaces
 
     @inlineCallbacks
     def reload(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
         """Have the daemon read its configuration again; gives what it did, see :mod:`carptwist.control.revising`.
 
         :raises BadConfigurationError: there are errors in the file; nothing was changed.
-        :raises RefusedError: the daemon refused, and says why.
         """
-        answer = yield self._amp.callRemote(Reload)
+        answer = yield self._call(Reload)
         return unpacked(answer["octets"])
 
     @inlineCallbacks
@@ -52,10 +97,34 @@ class ControlClient:
         """What a reload would do, were this file of the daemon's host its configuration.
 
         :raises BadConfigurationError: there are errors in the file.
-        :raises RefusedError: the daemon refused, and says why.
         """
-        answer = yield self._amp.callRemote(Plan, path=path)
+        answer = yield self._call(Plan, path=path)
         return unpacked(answer["octets"])
+
+    def ifconfig(self, interface: str, words: Sequence[str]) -> Deferred[str]:
+        """Change an interface's virtual hosts in the words of ifconfig(8); fires with what was done."""
+        return self._call(commands.Ifconfig, interface=interface, words=list(words)).addCallback(
+            lambda answer: str(answer["text"])
+        )
+
+    def sysctl(self, name: str, value: str) -> Deferred[tuple[int, int]]:
+        """Give a short name a value; fires with the values before and after."""
+        return self._call(commands.Sysctl, name=name, value=value).addCallback(
+            lambda answer: (answer["before"], answer["after"])
+        )
+
+    def demote(self, value: int, owner: str, reason: str, seconds: float | None = None) -> Deferred[int]:
+        """Make or replace a ledger entry; fires with the sum."""
+        named = {} if seconds is None else {"seconds": seconds}
+        return self._call(commands.Demote, value=value, owner=owner, reason=reason, **named).addCallback(_sum)
+
+    def undemote(self, owner: str) -> Deferred[int]:
+        """Take a ledger entry back; fires with the sum."""
+        return self._call(commands.Undemote, owner=owner).addCallback(_sum)
+
+    def state(self, vhid: str, state: str) -> Deferred[str]:
+        """Make ``VHID@INTERFACE`` ``MASTER`` or ``BACKUP``; fires with the state that it has then."""
+        return self._call(commands.State, vhid=vhid, state=state).addCallback(lambda answer: str(answer["state"]))
 
     def close(self) -> None:
         """Hang up."""
@@ -63,14 +132,25 @@ class ControlClient:
         if transport is not None:
             transport.loseConnection()
 
+    def _call(self, command: type[Command], **arguments: Any) -> Deferred[Any]:
+        calling: Deferred[Any] = self._amp.callRemote(command, **arguments)  # type: ignore[no-untyped-call]
+        return calling
+
+
+def _sum(answer: dict[str, Any]) -> int:
+    return int(answer["sum"])
+
 
 @inlineCallbacks
 def connect(endpoint: IStreamClientEndpoint) -> Generator[Deferred[Any], Any, ControlClient]:
     """Connect to a daemon and shake hands; the Deferred fires with a :class:`ControlClient`.
 
     :raises twisted.internet.error.ConnectError: nobody listens there.
+    :raises twisted.internet.error.ConnectionClosed: the daemon let nobody in: no right to, or no certificate.
     :raises RefusedError: the daemon speaks another version.
     """
-    amp = yield connectProtocol(endpoint, AMP())
+    amp = yield connectProtocol(endpoint, ClientProtocol())
+    if amp.transport is None:
+        raise ConnectionDone("the daemon hung up")
     answer = yield amp.callRemote(Hello, version=__version__, protocol=PROTOCOL)
     return ControlClient(amp, answer["version"])

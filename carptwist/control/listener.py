@@ -1,94 +1,364 @@
-"""The daemon's end of the control protocol."""
+"""The daemon's end of the control protocol.
+
+::
+
+    octets --> Boxes --> Turnstile --> ControlProtocol --> Desk
+               bounded   in turn       typed, authorised   does it
+
+What a connection may cost is bounded in every direction: the length of a request (:mod:`carptwist.control.framing`),
+the rate (:mod:`carptwist.control.turnstile`), the answers that it does not read, the events that it does not
+acknowledge, the time that it says nothing, and the number of connections. Whatever octets arrive, nothing happens but
+that this connection ends, and one line per :data:`BURST_SECONDS` and kind is logged.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.interfaces import ITransport
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITransport
 from twisted.internet.protocol import ServerFactory, connectionDone
-from twisted.protocols.amp import AMP, BinaryBoxProtocol
+from twisted.logger import Logger
+from twisted.protocols.amp import AMP, AmpBox, BinaryBoxProtocol, Command, RemoteAmpError
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from carptwist import __version__
-from carptwist.control.commands import PART, PROTOCOL, Hello, RefusedError, Status
+from carptwist.control import commands
+from carptwist.control.access import Caller
+from carptwist.control.commands import PART, PROTOCOL, BadRequestError, BusyError, RefusedError
+from carptwist.control.desk import Desk
+from carptwist.control.framing import Boxes, FramingError
 from carptwist.control.revising import Revising
 from carptwist.control.revision_commands import Plan, Reload, packed
+from carptwist.control.turnstile import Turnstile
+from carptwist.moderation import Moderation
+
+#: Beyond this many the one that was silent longest makes room: nobody can lock the operator out.
+MOST_CONNECTIONS = 200
+MOST_SUBSCRIBERS = 32
+#: Events that a subscriber has not acknowledged. A host with 255 vhids that goes down makes 510 at once.
+MOST_UNANSWERED = 2048
+#: Octets that wait to be served; then the connection is not read from.
+MOST_WAITING = 65_536
+
+GREETING_SECONDS = 10.0
+IDLE_SECONDS = 300.0
+#: Answers that are not read for so long are not read at all.
+CHOKED_SECONDS = 30.0
+SWEEP_SECONDS = 5.0
+BURST_SECONDS = 10.0
 
 
+@implementer(IPushProducer)
 class ControlProtocol(AMP):
     """One connected program."""
 
-    def __init__(self, snapshot: Callable[[], dict[str, Any]], revising: Revising) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._take_snapshot = snapshot
-        self._revising = revising
-        self._greeted = False
-        self._snapshot = ""
+    transport: Any
 
-    # AMP logs both at level info: whoever asks every second would bury all else.
+    def __init__(self, factory: ControlFactory) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._house = factory
+        self._boxes = Boxes()
+        self._caller: Caller | None = None
+        self._greeted = False
+        self._snapshot = b""
+        self._choked = False
+        self._paused = False
+        self._unanswered = 0
+        self._unsubscribe: Callable[[], None] | None = None
+        self.lost = False
+        self.last_active = factory.seconds()
+
+    # The connection. AMP itself logs both ends of it at level info: whoever asks every second would bury all else.
 
     def makeConnection(self, transport: ITransport) -> None:
         BinaryBoxProtocol.makeConnection(self, transport)
+        transport.registerProducer(self, True)  # type: ignore[attr-defined]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = True
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        if self._caller is None and reason.check(ConnectionDone, ConnectionLost) is None:
+            # A TLS handshake that failed: no certificate, or one that nobody vouches for.
+            host = getattr(self.transport.getPeer(), "host", "a UNIX socket")
+            self._house.tell(f"handshake {host}", f"{host} was not let in: {_reason(reason)}")
         BinaryBoxProtocol.connectionLost(self, reason)
         self.transport = None
+        self._house.forget(self)
 
-    @Hello.responder
-    def hello(self, version: str, protocol: int) -> dict[str, Any]:
+    def dataReceived(self, data: bytes) -> None:
+        if self.lost or not self._let_in():
+            return
+        self.last_active = self._house.seconds()
+        self._boxes.add(data)
+        if len(self._boxes) > MOST_WAITING and not self._paused:
+            self._paused = True
+            self.transport.pauseProducing()
+        self._house.turnstile.enter(self)
+
+    def serve(self) -> bool:
+        """One request; whether more may wait."""
+        if self.lost or self._choked:
+            return False
+        try:
+            box = self._boxes.take()
+            if box is not None:
+                BinaryBoxProtocol.dataReceived(self, box)
+                return True
+        except FramingError as error:
+            self.drop(f"what it said is no AMP: {error}")
+            return False
+        except Exception as error:
+            # An answer to nothing, a box that asks nothing: AMP raises all sorts of exceptions.
+            self.drop(f"what it said is no AMP: {type(error).__name__}")
+            return False
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+        return False
+
+    def drop(self, why: str) -> None:
+        """End this connection, now."""
+        name = self._caller.name if self._caller is not None else "a program"
+        self._house.tell(f"drop {why}", f"{name} was disconnected: {why}")
+        self.lost = True
+        self.transport.abortConnection()
+
+    @property
+    def idle_limit(self) -> float:
+        """How many seconds of silence are too many."""
+        if self._choked:
+            return CHOKED_SECONDS
+        if not self._greeted:
+            return GREETING_SECONDS
+        return IDLE_SECONDS if self._unsubscribe is None else float("inf")
+
+    def _let_in(self) -> bool:
+        if self._caller is None:
+            self._caller = self._house.identify(self.transport)
+            if not self._caller.allowed:
+                self._house.tell(f"refused {self._caller.user}", f"{self._caller.name} was not let in")
+                self.lost = True
+                self.transport.abortConnection()
+        return self._caller.allowed
+
+    # IPushProducer: the transport says whether what we send is read
+
+    def pauseProducing(self) -> None:
+        self._choked = True
+
+    def resumeProducing(self) -> None:
+        self._choked = False
+        self._house.turnstile.enter(self)
+
+    def stopProducing(self) -> None:
+        pass
+
+    # Requests
+
+    def locateResponder(self, name: bytes) -> Callable[[AmpBox], Deferred[AmpBox]] | None:
+        found = _ANSWERS.get(name)
+        if found is None:
+            return None  # neither are AMP's own commands of use here
+        command, answer = found
+
+        def respond(box: AmpBox) -> Deferred[AmpBox]:
+            try:
+                arguments = command.parseArguments(box, self)
+            except Exception:
+                raise _remote(
+                    BadRequestError(f"{name.decode()}: its arguments cannot be understood"), command
+                ) from None
+            answering: Deferred[Any] = maybeDeferred(answer, self, **arguments)
+            answering.addCallback(command.makeResponse, self)
+            answering.addErrback(self._refuse, command)
+            return answering
+
+        return respond
+
+    def _refuse(self, failure: Failure, command: type[Command]) -> NoReturn:
+        if isinstance(failure.value, RefusedError):
+            raise _remote(failure.value, command)
+        self._house.log.failure("carp: control: a request failed", failure)
+        raise _remote(RefusedError("this failed inside the daemon: its log says more"), command)
+
+    def unhandledError(self, failure: Failure) -> None:
+        if not self.lost:
+            self.drop("an answer of it was an error, or a request without _ask failed")
+
+    def _hello(self, version: str, protocol: int) -> dict[str, Any]:
         if protocol != PROTOCOL:
             raise RefusedError(
                 f"this daemon (carptwist {__version__}) speaks control protocol {PROTOCOL}, the client (carptwist "
-                f"{version}) protocol {protocol}: use the same version of both"
+                f"{version[:40]}) protocol {protocol}: use the same version of both"
             )
         self._greeted = True
         return {"version": __version__, "protocol": PROTOCOL}
 
-    @Status.responder
-    def status(self, offset: int) -> dict[str, Any]:
-        self._demand_greeting()
+    def _desk(self) -> tuple[Desk, str]:
+        if not self._greeted or self._caller is None:
+            raise RefusedError("say Hello first")
+        return self._house.desk, self._caller.name
+
+    def _status(self, offset: int) -> dict[str, Any]:
+        desk, _ = self._desk()
         if offset == 0:
-            self._snapshot = json.dumps(self._take_snapshot(), ensure_ascii=False)
+            self._snapshot = desk.status()
         if not 0 <= offset <= len(self._snapshot):
-            raise RefusedError(f"offset {offset} is not within the snapshot: begin with 0")
+            raise BadRequestError(f"offset {offset} is not within the snapshot: begin with 0")
         part = self._snapshot[offset : offset + PART]
         remaining = len(self._snapshot) - offset - len(part)
         if remaining == 0:
-            self._snapshot = ""
-        return {"text": part, "remaining": remaining}
+            self._snapshot = b""
+        return {"octets": part, "remaining": remaining}
 
-    @Reload.responder
-    @inlineCallbacks
-    def reload(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
-        self._demand_greeting()
-        return {"octets": packed((yield self._revising.reload()))}
+    def _interfaces(self, name: str | None = None) -> dict[str, Any]:
+        return {"text": self._desk()[0].interfaces(name)}
 
-    @Plan.responder
-    @inlineCallbacks
-    def plan(self, path: str) -> Generator[Deferred[Any], Any, dict[str, Any]]:
-        self._demand_greeting()
-        return {"octets": packed((yield self._revising.plan(path)))}
+    def _ifconfig(self, interface: str, words: list[str]) -> Deferred[dict[str, Any]]:
+        desk, who = self._desk()
+        return desk.ifconfig(who, interface, words).addCallback(lambda text: {"text": text})
 
-    def _demand_greeting(self) -> None:
-        if not self._greeted:
-            raise RefusedError("say Hello first")
+    def _sysctl(self, name: str, value: str) -> dict[str, Any]:
+        desk, who = self._desk()
+        before, after = desk.sysctl(who, name, value)
+        return {"before": before, "after": after}
+
+    def _demote(self, value: int, owner: str, reason: str, seconds: float | None = None) -> dict[str, Any]:
+        desk, who = self._desk()
+        return {"sum": desk.demote(who, value, owner, reason, seconds)}
+
+    def _undemote(self, owner: str) -> dict[str, Any]:
+        desk, who = self._desk()
+        return {"sum": desk.undemote(who, owner)}
+
+    def _state(self, vhid: str, state: str) -> dict[str, Any]:
+        desk, who = self._desk()
+        return {"state": desk.state(who, vhid, state)}
+
+    def _reload(self) -> Deferred[dict[str, Any]]:
+        desk, who = self._desk()
+        desk.audit(who, "reload")
+        return self._house.revising.reload().addCallback(lambda done: {"octets": packed(done)})
+
+    def _plan(self, path: str) -> Deferred[dict[str, Any]]:
+        self._desk()
+        return self._house.revising.plan(path).addCallback(lambda plan: {"octets": packed(plan)})
+
+
+_ANSWERS: dict[bytes, tuple[type[Command], Callable[..., Any]]] = {
+    command.commandName: (command, answer)
+    for command, answer in (
+        (commands.Hello, ControlProtocol._hello),
+        (commands.Status, ControlProtocol._status),
+        (commands.Interfaces, ControlProtocol._interfaces),
+        (commands.Ifconfig, ControlProtocol._ifconfig),
+        (commands.Sysctl, ControlProtocol._sysctl),
+        (commands.Demote, ControlProtocol._demote),
+        (commands.Undemote, ControlProtocol._undemote),
+        (commands.State, ControlProtocol._state),
+        (Reload, ControlProtocol._reload),
+        (Plan, ControlProtocol._plan),
+    )
+}
+
+
+def _remote(error: RefusedError, command: type[Command]) -> RemoteAmpError:
+    code = next(code for kind, code in command.errors.items() if isinstance(error, kind))
+    return RemoteAmpError(code, str(error))
+
+
+def _reason(failure: Failure) -> str:
+    """What OpenSSL says, in words: its exceptions hold lists of tuples."""
+    parts = getattr(failure.value, "args", ())
+    if parts and isinstance(parts[0], list):
+        return "; ".join(str(part[-1]) for part in parts[0]) or "the TLS handshake failed"
+    return failure.getErrorMessage() or type(failure.value).__name__
 
 
 class ControlFactory(ServerFactory):
-    """Builds the connections.
+    """Builds the connections, and bounds them.
 
-    :param snapshot: gives the status as JSON-able values.
+    :param desk: carries the requests out.
     :param revising: exchanges the configuration.
+    :param clock: for timeouts.
+    :param seconds: a clock that runs while work is done.
+    :param identify: says who is at the other end of a transport.
     """
 
     noisy = False
+    log = Logger()
 
-    def __init__(self, snapshot: Callable[[], dict[str, Any]], revising: Revising) -> None:
-        self._snapshot = snapshot
-        self._revising = revising
+    def __init__(
+        self,
+        desk: Desk,
+        revising: Revising,
+        *,
+        clock: IReactorTime,
+        seconds: Callable[[], float],
+        identify: Callable[[Any], Caller],
+    ) -> None:
+        self.desk = desk
+        self.revising = revising
+        self.identify = identify
+        self.turnstile = Turnstile(clock, seconds)
+        self._clock = clock
+        self._connections: dict[ControlProtocol, None] = {}
+        self._sweep: IDelayedCall | None = None
+        self._moderation = Moderation(clock, BURST_SECONDS)
 
-    def buildProtocol(self, addr: object) -> ControlProtocol:
-        return ControlProtocol(self._snapshot, self._revising)
+    def seconds(self) -> float:
+        """The clock of timeouts."""
+        return float(self._clock.seconds())
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def buildProtocol(self, addr: object) -> ControlProtocol | None:
+        if len(self._connections) >= MOST_CONNECTIONS:
+            eldest = min(self._connections, key=lambda each: (each.idle_limit, each.last_active))
+            eldest.drop(f"there are more than {MOST_CONNECTIONS} connections, and it was silent longest")
+            self.forget(eldest)
+        connection = ControlProtocol(self)
+        self._connections[connection] = None
+        if self._sweep is None:
+            self._sweep = self._clock.callLater(SWEEP_SECONDS, self._look_for_idle_ones)
+        return connection
+
+    def stopFactory(self) -> None:
+        """The port is closed: so is every connection."""
+        for connection in tuple(self._connections):
+            connection.transport.abortConnection()
+        self._connections.clear()
+        self.turnstile.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+
+    def forget(self, connection: ControlProtocol) -> None:
+        """It is over."""
+        self._connections.pop(connection, None)
+
+    def tell(self, kind: str, text: str) -> None:
+        """Log a line, unless one of its kind was logged a moment ago."""
+        unsaid = self._moderation.admit(kind)
+        if unsaid is not None:
+            more = f" ({unsaid} more like it unsaid)" if unsaid else ""
+            self.log.warn("carp: control: {text}{more}", text=text, more=more)
+
+    def _look_for_idle_ones(self) -> None:
+        self._sweep = None
+        now = self.seconds()
+        for connection in tuple(self._connections):
+            if now - connection.last_active > connection.idle_limit:
+                connection.drop("it was silent for too long")
+                self.forget(connection)
+        if self._connections:
+            self._sweep = self._clock.callLater(SWEEP_SECONDS, self._look_for_idle_ones)
+
+
+__all__ = ["MOST_CONNECTIONS", "BusyError", "ControlFactory", "ControlProtocol"]

@@ -24,10 +24,20 @@ class StatusReport:
 
     :param seconds: the clock that the roster runs on; moments are told in wall-clock time.
     :param wall: seconds since the epoch.
+    :param unsaved: what runs and is not in the configuration, as texts.
     """
 
-    def __init__(self, roster: Roster, *, host: str, seconds: Callable[[], float], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        *,
+        host: str,
+        seconds: Callable[[], float],
+        wall: Callable[[], float],
+        unsaved: Callable[[], list[str]] = list,
+    ) -> None:
         self._roster = roster
+        self._unsaved = unsaved
         self._host = host
         self._seconds = seconds
         self._wall = wall
@@ -55,6 +65,7 @@ class StatusReport:
             ],
             "sysctl": {name: sysctls.read(name) for name in sysctls.names() if name != "stats"},
             "stats": roster.counters.as_dict(),
+            "unsaved": self._unsaved(),
             "vhids": [self._vhid(vhost) for vhost in roster.all()],
         }
 
@@ -123,6 +134,10 @@ class StatusReport:
         if vhost.replay.constancy.repeats(peer.hearing.source):
             return "cannot be protected"
         return "protected" if vhost.config.replay is ReplayMode.ENFORCE else "not enforced"
+
+    def time(self, moment: float) -> str:
+        """A moment of the roster's clock, as ISO 8601 in UTC."""
+        return self._time(moment)
 
     def _time(self, moment: float) -> str:
         wall = self._wall() - (self._seconds() - moment)

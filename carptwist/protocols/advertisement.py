@@ -22,8 +22,8 @@ from zope.interface import implementer
 from carptwist.config.schema import Dialect, ReplayMode, VirtualHostConfig
 from carptwist.election.effects import Advertise
 from carptwist.interfaces import Hearing, IFramePort, IFrameReceiver, IVirtualHost, LinkState
+from carptwist.moderation import Moderation
 from carptwist.protocols.destinations import Destinations
-from carptwist.protocols.moderation import Moderation
 from carptwist.protocols.repetition import Repetition
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost

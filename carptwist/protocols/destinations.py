@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from carptwist.config.schema import VirtualHostConfig
 from carptwist.interfaces import LinkState
-from carptwist.protocols.moderation import Moderation
+from carptwist.moderation import Moderation
 from carptwist.protocols.resolution import Resolution
 from carptwist.vhost.sources import Address, own_addresses, source_for
 from carptwist.vhost.virtualhost import VirtualHost

@@ -23,7 +23,7 @@ from carptwist.config.schema import ReplayMode, VirtualHostConfig
 from carptwist.election.constancy import STEADY_INTERVALS, STEADY_SECONDS
 from carptwist.election.precedence import interval_seconds
 from carptwist.election.replay import Verdict
-from carptwist.protocols.moderation import Moderation
+from carptwist.moderation import Moderation
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire.advertisement import Heard

@@ -21,7 +21,7 @@ from carptwist.config.schema import AddressWithPrefix
 from carptwist.election.balance import chosen
 from carptwist.election.state import State
 from carptwist.interfaces import IFramePort, IVirtualHost
-from carptwist.protocols.moderation import Moderation
+from carptwist.moderation import Moderation
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire.ethernet import format_mac
 

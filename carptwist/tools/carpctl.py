@@ -1,15 +1,17 @@
 """``carpctl``: asks a running daemon over its control socket.
 
-Exit codes: 0 done; 1 the daemon refused; 2 bad usage or a bad configuration; 3 no daemon reachable.
+Exit codes: 0 done; 1 the daemon refused; 2 bad usage or a bad configuration; 3 no daemon reachable; 130 and 141, as
+shells have it, when an interrupt or a closed pipe ended it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Generator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString
@@ -19,28 +21,43 @@ from twisted.internet.task import react
 
 from carptwist import __version__
 from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
-from carptwist.control.client import ControlClient, connect
+from carptwist.control.client import connect
 from carptwist.control.commands import RefusedError
 from carptwist.control.revision_commands import BadConfigurationError
 from carptwist.tools import revision_verbs
-from carptwist.tools.status_table import render
+from carptwist.tools.terminal import Terminal, UsageError
+from carptwist.tools.verbs import demote, ifconfig, state, status, sysctl, undemote, version
 
 DONE = 0
 REFUSED = 1
-BAD_CONFIGURATION = 2
+BAD_USAGE = 2
 UNREACHABLE = 3
+INTERRUPTED = 130
+PIPE_CLOSED = 141
 
 #: A daemon that lives answers at once; one that is stopped in a debugger must not hold an operator up for ever.
 ANSWER_SECONDS = 10.0
 
+#: Verb -> its module, in the order of ``--help``.
+VERBS: Final[Mapping[str, ModuleType]] = {
+    "status": status,
+    "ifconfig": ifconfig,
+    "sysctl": sysctl,
+    "state": state,
+    "demote": demote,
+    "undemote": undemote,
+    "version": version,
+}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command line, and leave with its exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser().parse_args(argv)
     react(_run, (arguments,))
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of the program."""
     parser = argparse.ArgumentParser(prog="carpctl", description="Talk to a running carptwist daemon.")
     parser.add_argument("--version", action="version", version=f"carpctl {__version__}")
     parser.add_argument(
@@ -50,36 +67,46 @@ def _parser() -> argparse.ArgumentParser:
         help="the daemon's control socket, or a Twisted client endpoint string (default: %(default)s)",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    status = verbs.add_parser("status", help="every vhid at a glance, the demotion ledger, peers")
-    status.add_argument("--json", action="store_true", help="print one JSON object")
-    status.set_defaults(ask=_status)
-    version = verbs.add_parser("version", help="the versions of this program and of the daemon")
-    version.add_argument("--json", action="store_true", help="print one JSON object")
-    version.set_defaults(ask=_version)
+    for name, module in VERBS.items():
+        summary = module.SUMMARY
+        verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        module.add_arguments(verb)
     revision_verbs.add(verbs)
     return parser
 
 
 @inlineCallbacks
 def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any], Any, None]:
+    arguments.reactor = reactor
+    module = VERBS.get(arguments.verb)
     limit = ANSWER_SECONDS
     try:
+        if module is not None and hasattr(module, "check"):
+            module.check(arguments)
         client = yield connect(_endpoint(reactor, arguments.socket)).addTimeout(ANSWER_SECONDS, reactor)
+        out = Terminal(sys.stdout, os.environ)
         limit = getattr(arguments, "limit", limit)
-        text = yield arguments.ask(client, arguments).addTimeout(limit, reactor)
+        if module is None:
+            out.say((yield arguments.ask(client, arguments).addTimeout(limit, reactor)))
+        elif hasattr(module, "lasts") and module.lasts(arguments):
+            yield module.ask(client, arguments, out)
+        else:
+            yield module.ask(client, arguments, out).addTimeout(limit, reactor)
     except BadConfigurationError as error:
         print(error, file=sys.stderr)
-        raise SystemExit(BAD_CONFIGURATION) from None
+        raise SystemExit(BAD_USAGE) from None
+    except UsageError as error:
+        raise SystemExit(_complain(str(error), BAD_USAGE)) from None
     except RefusedError as error:
-        _complain(str(error))
-        raise SystemExit(REFUSED) from None
+        raise SystemExit(_complain(str(error), REFUSED)) from None
     except (ConnectError, ConnectionClosed) as error:
-        _complain(f"no daemon answers at {arguments.socket}: {error}")
-        raise SystemExit(UNREACHABLE) from None
+        raise SystemExit(_complain(f"no daemon answers at {arguments.socket}: {error}", UNREACHABLE)) from None
     except TimeoutError:
-        _complain(f"the daemon at {arguments.socket} does not answer within {limit:g} s")
-        raise SystemExit(UNREACHABLE) from None
-    print(text)
+        text = f"the daemon at {arguments.socket} does not answer within {limit:g} s"
+        raise SystemExit(_complain(text, UNREACHABLE)) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(PIPE_CLOSED) from None
     raise SystemExit(DONE)
 
 
@@ -89,27 +116,14 @@ def _endpoint(reactor: Any, where: str) -> IStreamClientEndpoint:
     try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, where)
     except ValueError as error:
-        _complain(f"--socket {where}: {error}")
-        raise SystemExit(2) from None
+        raise UsageError(f"--socket {where}: {error}") from None
     return endpoint
 
 
-@inlineCallbacks
-def _status(client: ControlClient, arguments: argparse.Namespace) -> Generator[Deferred[Any], Any, str]:
-    status = yield client.status()
-    return json.dumps(status, indent=2, ensure_ascii=False) if arguments.json else render(status)
-
-
-@inlineCallbacks
-def _version(client: ControlClient, arguments: argparse.Namespace) -> Generator[Deferred[Any], Any, str]:
-    yield client.status()  # that it answers is part of the news
-    if arguments.json:
-        return json.dumps({"carpctl": __version__, "daemon": client.daemon_version})
-    return f"carpctl {__version__}\ndaemon  {client.daemon_version}"
-
-
-def _complain(text: str) -> None:
-    print(f"carpctl: {text}", file=sys.stderr)
+def _complain(text: str, code: int) -> int:
+    """One line on standard error."""
+    print(f"carpctl: {' '.join(text.split())}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -2,40 +2,57 @@
 
 ::
 
-    VHID  INTERFACE  STATE   SINCE                SKEW  MASTER           ADDRESSES
-    1     em0        BACKUP  2026-11-21 05:30:01  100   192.0.2.2        192.0.2.1/24
-                                                                         2001:db8::1/64
+    VHID  INTERFACE  STATE   SINCE           SKEW  MASTER     ADDRESSES
+    1     em0        BACKUP  11-21 05:30:01  100   192.0.2.2  192.0.2.1/24
+                                                              2001:db8::1/64
+
+What does not fit that wide goes on lines of its own below: the addresses first, then the master.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-_COLUMNS = ("VHID", "INTERFACE", "STATE", "SINCE", "SKEW", "MASTER", "ADDRESSES")
+COLUMNS = 80
+_HEADS = ("VHID", "INTERFACE", "STATE", "SINCE", "SKEW", "MASTER", "ADDRESSES")
+_STATE = _HEADS.index("STATE")
+_INDENT = 6
 
 
-def render(status: dict[str, Any]) -> str:
-    """The status object of the control protocol as text, without a newline at its end."""
+def render(status: dict[str, Any], *, paint: Callable[[str], str] = str) -> str:
+    """The status object of the control protocol as text, without a newline at its end.
+
+    :param paint: gives a cell with a state its colour.
+    """
     parts = [_headline(status)]
-    if status["ledger"]:
-        parts.append("\n".join(_entry(entry) for entry in status["ledger"]))
-    parts.append(_table(status["vhids"]))
+    parts.append("\n".join(line for entry in status["ledger"] for line in _wrapped(_entry(entry))))
+    parts.append(_table(status["vhids"], paint))
     stuck = [
         f"{vhid['vhid']}@{vhid['interface']}: {vhid['reason']}" for vhid in status["vhids"] if vhid["state"] == "INIT"
     ]
-    if stuck:
-        parts.append("\n".join(stuck))
+    parts.append("\n".join(line for text in stuck for line in _wrapped(text)))
     refused = {name: count for name, count in status["stats"].items() if count and not name.endswith(("packets", "6"))}
     if refused:
-        parts.append("refused: " + ", ".join(f"{name} {count}" for name, count in refused.items()))
-    return "\n\n".join(parts)
+        counts = ", ".join(f"{name} {count}" for name, count in refused.items())
+        parts.append("\n".join(_wrapped(f"refused: {counts}")))
+    unsaved = status.get("unsaved") or []
+    if unsaved:
+        lines = [line for text in unsaved for line in _wrapped(f"  {text}")]
+        parts.append("\n".join(["until the next start:", *lines]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, COLUMNS, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _headline(status: dict[str, Any]) -> str:
     preempt = "preempt" if status["preempt"] else "no preempt"
-    return f"{status['host']}: carptwist {status['version']}, {preempt}, demotion {status['demotion']}"
+    maintenance = ", maintenance" if status.get("maintenance") else ""
+    return f"{status['host']}: carptwist {status['version']}, {preempt}, demotion {status['demotion']}{maintenance}"
 
 
 def _entry(entry: dict[str, Any]) -> str:
@@ -43,26 +60,50 @@ def _entry(entry: dict[str, Any]) -> str:
     return f"demoted by {entry['value']} since {_time(entry['since'])}{until}: {entry['reason']} ({entry['owner']})"
 
 
-def _table(vhids: Sequence[dict[str, Any]]) -> str:
-    rows: list[tuple[str, ...]] = [_COLUMNS]
-    for vhid in vhids:
-        addresses = vhid["addresses"] or ["none"]
-        rows.append(
-            (
-                str(vhid["vhid"]),
-                vhid["interface"],
-                vhid["state"],
-                _time(vhid["since"]),
-                _skew(vhid),
-                _master(vhid),
-                addresses[0],
-            )
-        )
-        rows += [("", "", "", "", "", "", address) for address in addresses[1:]]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+def _table(vhids: Sequence[dict[str, Any]], paint: Callable[[str], str]) -> str:
+    for columns in (7, 6, 5):
+        rows = [row for vhid in vhids for row in _rows(vhid, columns)]
+        widths = [
+            max(len(_HEADS[column]), *(len(row[column]) for row in rows if len(row) > 1)) if rows else 0
+            for column in range(columns)
+        ]
+        if sum(widths) + 2 * (columns - 1) <= COLUMNS or columns == 5:
+            break
+    lines = [_line(_HEADS[:columns], widths, str)] if rows else []
+    return "\n".join([*lines, *(_line(row, widths, paint) for row in rows)])
+
+
+def _rows(vhid: dict[str, Any], columns: int) -> Iterator[tuple[str, ...]]:
+    """The cells of a vhid's rows; a row of one cell is a line by itself."""
+    addresses = vhid["addresses"] or ["none"]
+    whole = (
+        str(vhid["vhid"]),
+        vhid["interface"],
+        vhid["state"],
+        _time(vhid["since"]),
+        _skew(vhid),
+        _master(vhid),
+        addresses[0],
     )
+    yield whole[:columns]
+    if columns == 7:
+        for address in addresses[1:]:
+            yield (*[""] * 6, address)
+        return
+    if columns == 5:
+        yield (" " * _INDENT + f"master {_master(vhid)}",)
+    for address in addresses:
+        yield (" " * _INDENT + address,)
+
+
+def _line(row: Sequence[str], widths: Sequence[int], paint: Callable[[str], str]) -> str:
+    if len(row) == 1:
+        return row[0]
+    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+    cells[-1] = cells[-1].rstrip()
+    # After the width is known: what gives a colour has none.
+    cells[_STATE] = paint(row[_STATE]) + " " * (widths[_STATE] - len(row[_STATE]))
+    return "  ".join(cells).rstrip()
 
 
 def _skew(vhid: dict[str, Any]) -> str:

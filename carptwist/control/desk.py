@@ -1,0 +1,287 @@
+"""Carries out what is asked over the control protocol, on a running node.
+
+Every change is written into the log and the history with who made it: that line has the words of the request, but never
+a pass phrase. What is refused changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.logger import Logger
+
+from carptwist.config.schema import VirtualHostConfig
+from carptwist.control import grammar
+from carptwist.control.commands import BadRequestError, BusyError, NotFoundError, RefusedError
+from carptwist.control.grammar import GrammarError, IfconfigChange
+from carptwist.control.revision_commands import packed
+from carptwist.control.status import StatusReport
+from carptwist.election.state import State
+from carptwist.interfaces import LinkState
+from carptwist.node import Node
+from carptwist.vhost.sysctl import PREFIX, SysctlError, Sysctls
+from carptwist.vhost.virtualhost import VirtualHost
+from carptwist.wire.ethernet import format_mac
+
+#: A snapshot is given to everybody who asks for it within so many seconds ...
+FRESH_SECONDS = 0.02
+#: ... or within so many times what taking it has cost.
+FRESH_COSTS = 10
+MOST_ENTRIES = 64
+LONGEST_TEXT = 200
+LARGEST_DEMOTION = 2**31 - 1
+LONGEST_DEMOTION_SECONDS = 366 * 86400.0
+#: What an operator may not call an entry: these belong to the daemon.
+RESERVED_OWNERS = ("ifdown", "senderr", "sync", "sysctl", "maintenance", "check", "guard")
+
+
+class Desk:
+    """What programs may ask of a node.
+
+    :param seconds: a clock that runs while work is done.
+    :param in_turn: does a change that takes time, one after the other: each is decided by what the former one has left.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        node: Node,
+        report: StatusReport,
+        *,
+        seconds: Callable[[], float],
+        in_turn: Callable[..., Deferred[Any]] = maybeDeferred,
+    ) -> None:
+        self._node = node
+        self._report = report
+        self._seconds = seconds
+        self._status = b""
+        self._fresh_until = float("-inf")
+        self._in_turn = in_turn
+
+    # Questions
+
+    def status(self) -> bytes:
+        """The status, deflated."""
+        began = self._seconds()
+        if began >= self._fresh_until:
+            self._status = packed(self._report.snapshot())
+            taken = self._seconds()
+            self._fresh_until = taken + max(FRESH_SECONDS, FRESH_COSTS * (taken - began))
+        return self._status
+
+    def interfaces(self, name: str | None) -> str:
+        """The interfaces as a JSON list."""
+        monitor = self._node.monitor
+        names = monitor.names() if name is None else [name]
+        return json.dumps([_interface(monitor.state(each)) for each in names])
+
+    # Changes
+
+    def ifconfig(self, who: str, interface: str, words: Sequence[str]) -> Deferred[str]:
+        """Do what the words say; fires with a sentence about it."""
+        try:
+            change = grammar.ifconfig(interface, words)
+        except GrammarError as error:
+            raise BadRequestError(str(error)) from None
+        return self._in_turn(self._ifconfig, who, interface, change)
+
+    def sysctl(self, who: str, name: str, value: str) -> tuple[int, int]:
+        """Write a short name."""
+        try:
+            before, after = Sysctls(self._node.roster).write(name, value)
+        except SysctlError as error:
+            raise _refusal_of(error) from None
+        self.audit(who, f"sysctl {PREFIX}{name}: {before} -> {after}")
+        return before, after
+
+    def demote(self, who: str, value: int, owner: str, reason: str, seconds: float | None) -> int:
+        """Make or replace the entry of ``owner``; gives the sum."""
+        owner, reason = _line("owner", owner), _line("reason", reason)
+        ledger = self._node.roster.ledger
+        if owner.split()[0] in RESERVED_OWNERS:
+            raise BadRequestError(f"owner {owner}: that name is the daemon's own")
+        if abs(value) > LARGEST_DEMOTION:
+            raise BadRequestError(f"{value}: too large")
+        if seconds is not None and not 0 < seconds <= LONGEST_DEMOTION_SECONDS:
+            raise BadRequestError("seconds: must be more than 0, and a year at most")
+        if len(ledger.entries) >= MOST_ENTRIES and all(entry.owner != owner for entry in ledger.entries):
+            raise BusyError(f"the ledger has {MOST_ENTRIES} entries")
+        self._node.roster.demote(owner, value, reason, seconds)
+        until = "" if seconds is None else f" for {seconds:g} s"
+        self.audit(who, f"demote {value} --owner {owner} --reason {reason}{until}")
+        return ledger.sum
+
+    def undemote(self, who: str, owner: str) -> int:
+        """Take the entry of ``owner`` back; gives the sum."""
+        ledger = self._node.roster.ledger
+        entries = [entry.owner for entry in ledger.entries]
+        if owner not in entries:
+            there = ", ".join(entries) or "nobody"
+            raise NotFoundError(f"{_line('owner', owner)} demotes nothing: entries are of {there}")
+        if owner.split()[0] in RESERVED_OWNERS and owner != "sysctl":
+            raise RefusedError(f"{owner} is the daemon's own entry: it goes when its cause is gone")
+        self._node.roster.undemote(owner, f"undemote {owner}")
+        self.audit(who, f"undemote {owner}")
+        return ledger.sum
+
+    def state(self, who: str, name: str, wanted: str) -> str:
+        """Make a vhid MASTER or BACKUP."""
+        if wanted not in (State.MASTER.value, State.BACKUP.value):
+            raise BadRequestError(f"state {wanted[:40]}: must be master or backup")
+        vhost = self.find(name)
+        if vhost.state is State.INIT:
+            raise RefusedError(f"{vhost.name} does not take part: {'; '.join(vhost.obstacles)}")
+        vhost.asked(State(wanted))
+        self.audit(who, f"state {vhost.name} {wanted.lower()}")
+        return str(vhost.state.value)
+
+    def find(self, name: str) -> VirtualHost:
+        """The virtual host of that name.
+
+        :raises NotFoundError: there is none.
+        """
+        try:
+            number, interface = grammar.virtual_host_name(name)
+        except GrammarError as error:
+            raise BadRequestError(str(error)) from None
+        vhost = self._node.find(f"{number}@{interface}")
+        if vhost is None:
+            names = ", ".join(each.name for each in self._node.roster.all()[:8]) or "none"
+            raise NotFoundError(f"there is no virtual host {number}@{interface} here: there are {names}")
+        return vhost
+
+    def audit(self, who: str, what: str) -> None:
+        """A change was made: into the log with it. The next status shows it."""
+        self._fresh_until = float("-inf")
+        self._log.info("carp: control: {who}: {what}", who=who, what=what)
+
+    @inlineCallbacks
+    def _ifconfig(self, who: str, interface: str, change: IfconfigChange) -> Generator[Deferred[Any], Any, str]:
+        if change.removed:
+            done = yield self._remove_addresses(interface, change)
+        elif change.remove:
+            vhost = self.find(f"{change.vhid}@{interface}")
+            yield self._node.remove(vhost.name)
+            done = f"{vhost.name} removed"
+        elif change.state is not None:
+            self.state(who, f"{change.vhid}@{interface}", change.state.value)
+            return f"{change.vhid}@{interface}: {change.state.value!s}"
+        else:
+            done = yield self._add_or_change(interface, change)
+        self.audit(who, f"ifconfig: {done}")
+        return str(done)
+
+    @inlineCallbacks
+    def _add_or_change(self, interface: str, change: IfconfigChange) -> Generator[Deferred[Any], Any, str]:
+        assert change.vhid is not None
+        vhost = self._node.find(f"{change.vhid}@{interface}")
+        former = VirtualHostConfig(change.vhid, interface, ()) if vhost is None else vhost.config
+        config = self._changed(former, change)
+        for address in config.addresses:
+            self._nobody_elses(address.ip, config)
+        if vhost is None:
+            added = self._node.add(config)
+            yield added.settled()
+            if added.plane_trouble is not None:
+                why = added.plane_trouble
+                yield self._node.remove(config.name)
+                raise RefusedError(f"{config.name}: {why}")
+            return f"{config.name} added: {_told(former, config)}"
+        if config == former:
+            return f"{config.name} is so already"
+        yield self._change(config)
+        return f"{config.name} changed: {_told(former, config)}"
+
+    @inlineCallbacks
+    def _remove_addresses(self, interface: str, change: IfconfigChange) -> Generator[Deferred[Any], Any, str]:
+        done = []
+        for ip in change.removed:
+            owners = [
+                vhost
+                for vhost in self._node.roster.on(interface).values()
+                if change.vhid in (None, vhost.config.vhid) and ip in (each.ip for each in vhost.config.addresses)
+            ]
+            if not owners:
+                raise NotFoundError(f"no virtual host of {interface} shares {ip}")
+            for vhost in owners:
+                kept = tuple(each for each in vhost.config.addresses if each.ip != ip)
+                yield self._change(_replaced(vhost.config, addresses=kept))
+                done.append(f"{vhost.name} without {ip}")
+        return ", ".join(done)
+
+    @inlineCallbacks
+    def _change(self, config: VirtualHostConfig) -> Generator[Deferred[Any], Any, None]:
+        try:
+            yield self._node.change(config)
+        except KeyError:
+            raise NotFoundError(f"{config.name} was removed meanwhile") from None
+        except Exception as error:
+            # A plane says what this host cannot do; the former settings hold.
+            raise RefusedError(str(error)) from None
+
+    def _changed(self, config: VirtualHostConfig, change: IfconfigChange) -> VirtualHostConfig:
+        settings: dict[str, Any] = change.settings()
+        if change.phrase is not None:
+            settings["phrases"] = (change.phrase,)
+        for name in ("peer", "peer6"):
+            if getattr(change, name) is not None:
+                settings[name] = getattr(change, name)
+        if change.addresses:
+            by_ip = {address.ip: address for address in (*config.addresses, *change.addresses)}
+            settings["addresses"] = tuple(by_ip.values())
+        return _replaced(config, **settings)
+
+    def _nobody_elses(self, ip: IPv4Address | IPv6Address, config: VirtualHostConfig) -> None:
+        for vhost in self._node.roster.all():
+            elsewhere = ip.is_link_local and ip.version == 6 and vhost.config.interface != config.interface
+            if vhost.name != config.name and not elsewhere and ip.packed in vhost.shared:
+                raise RefusedError(f"{ip} belongs to {vhost.name} already: an address has one virtual host")
+
+
+def _replaced(config: VirtualHostConfig, **settings: Any) -> VirtualHostConfig:
+    try:
+        return replace(config, **settings)
+    except (ValueError, TypeError) as error:
+        raise BadRequestError(str(error)) from None
+
+
+def _told(before: VirtualHostConfig, after: VirtualHostConfig) -> str:
+    """What differs, without the phrase."""
+    parts = [
+        f"{name} {getattr(after, name)}"
+        for name in ("advbase", "advskew", "peer", "peer6")
+        if getattr(before, name, None) != getattr(after, name, None)
+    ]
+    if before.phrases != after.phrases:
+        parts.append("pass (not shown)")
+    parts += [str(address) for address in after.addresses if address not in before.addresses]
+    return " ".join(parts) or "defaults"
+
+
+def _line(what: str, text: str) -> str:
+    """A text for logs: printable, of one line, not empty, not long."""
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_TEXT:
+        raise BadRequestError(f"{what}: one printable line of 1 to {LONGEST_TEXT} characters")
+    return text.strip()
+
+
+def _refusal_of(error: SysctlError) -> RefusedError:
+    return (NotFoundError if "unknown oid" in str(error) else BadRequestError)(str(error))
+
+
+def _interface(link: LinkState) -> dict[str, Any]:
+    return {
+        "name": link.name,
+        "exists": link.exists,
+        "up": link.up,
+        "carrier": link.carrier,
+        "mac": format_mac(link.mac) if link.mac else "",
+        "mtu": link.mtu,
+        "addresses": [str(address) for address in (*link.own4, *link.own6)],
+    }

@@ -1,0 +1,209 @@
+"""Every verb of carpctl through the real socket, against a real daemon; bad input included."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from carptwist.lab.scene import Scene
+from tests.lab.support import PHRASE, SceneTestCase, become_nobody, configuration, environment
+
+CARPCTL = [sys.executable, "-c", "from carptwist.tools.carpctl import main; main()"]
+SECRET = "s3cr3t-phrase"
+
+
+def carpctl(scene: Scene, *words: str, host: str = "a", **options: Any) -> tuple[int, str, str]:
+    """The exit code and what was printed on standard output and standard error."""
+    socket = scene.daemons[host].control_socket
+    ended = subprocess.run(
+        [*CARPCTL, "--socket", str(socket), *words],
+        env={**environment(), **options.pop("env", {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+class VerbTests(SceneTestCase):
+    """One daemon, MASTER of vhid 1, and all that may be asked of it."""
+
+    scene_: Scene
+
+    def master(self) -> Scene:
+        scene = self.scene(1)
+        scene.daemon("a", configuration(advskew=100))
+        scene.await_master("a")
+        return scene
+
+    def done(self, scene: Scene, *words: str) -> str:
+        """What it prints; it must succeed, and complain of nothing."""
+        code, out, complaint = carpctl(scene, *words)
+        self.assertEqual((code, complaint), (0, ""), words)
+        return out
+
+    def refused(self, scene: Scene, code: int, *words: str) -> str:
+        """The one line that it complains with."""
+        ended, out, complaint = carpctl(scene, *words)
+        self.assertEqual((ended, out), (code, ""), f"{words}: {complaint}")
+        self.assertTrue(complaint.splitlines()[-1].startswith("carpctl: "), complaint)
+        return complaint.splitlines()[-1]
+
+    def test_sysctl(self) -> None:
+        """Reads and writes as sysctl(8) does, and what is written is in force."""
+        scene = self.master()
+        self.assertEqual(self.done(scene, "sysctl", "net.inet.carp.preempt"), "net.inet.carp.preempt: 1\n")
+        self.assertEqual(self.done(scene, "sysctl", "net.inet.carp.preempt=0"), "net.inet.carp.preempt: 1 -> 0\n")
+        self.assertEqual(self.done(scene, "sysctl", "-n", "net.inet.carp.preempt"), "0\n")
+        self.assertIn("net.inet.carp.preempt is 0, in the configuration 1", self.done(scene, "status"))
+        self.assertIn("net.inet.carp.dscp: 56\n", self.done(scene, "sysctl", "-a"))
+        tree = self.done(scene, "sysctl", "net.inet.carp").splitlines()
+        self.assertEqual([line.partition(":")[0] for line in tree], sorted(line.partition(":")[0] for line in tree))
+        self.assertIn("net.inet.carp.dscp: 56", tree)
+        self.assertEqual(json.loads(self.done(scene, "sysctl", "--json", "net.inet.carp.log")), {"log": 1})
+        self.assertEqual(self.done(scene, "sysctl", "net.inet.carp.demotion=40"), "net.inet.carp.demotion: 0 -> 40\n")
+        self.assertEqual(self.done(scene, "sysctl", "net.inet.carp.demotion=-40"), "net.inet.carp.demotion: 40 -> 0\n")
+        self.done(scene, "sysctl", "net.inet.carp.allow=0")
+        self.assertEqual(scene.daemons["a"].status()["vhids"][0]["state"], "INIT")
+        self.assertIn("unknown oid 'net.inet.carp.nothing'", self.refused(scene, 1, "sysctl", "net.inet.carp.nothing"))
+        self.assertIn("must be 0 to 63", self.refused(scene, 1, "sysctl", "net.inet.carp.dscp=64"))
+        self.assertIn("read only", self.refused(scene, 1, "sysctl", "net.inet.carp.stats=0"))
+        self.assertIn("unknown oid", self.refused(scene, 2, "sysctl", "net.inet.ip.forwarding=1"))
+        self.assertIn("either -a or names", self.refused(scene, 2, "sysctl"))
+
+    def test_ifconfig(self) -> None:
+        """A vhid comes, changes, loses an address and goes; the other one keeps its beat."""
+        scene = self.master()
+        before = scene.daemons["a"].status()["vhids"][0]["since"]
+        self.assertIn("\tcarp: MASTER vhid 1 advbase 1 advskew 100\n", self.done(scene, "ifconfig", "em0"))
+        words = ("em0", "vhid", "2", "advskew", "10", "pass", SECRET, "192.0.2.50/24", "192.0.2.51/24")
+        self.assertIn("2@em0 added", self.done(scene, "ifconfig", *words))
+        scene.wait(lambda: scene.watcher.master(2) == "a", "vhid 2 advertises")
+        shown = self.done(scene, "ifconfig", "em0")
+        self.assertIn("\tinet 192.0.2.50 netmask 0xffffff00 broadcast 192.0.2.255 vhid 2\n", shown)
+        self.assertIn("\tcarp: MASTER vhid 2 advbase 1 advskew 10\n\t      peer 224.0.0.18 peer6 ff02::12\n", shown)
+        self.assertIn("2@em0 is not in the configuration", self.done(scene, "status"))
+        self.done(scene, "ifconfig", "em0", "vhid", "2", "advskew", "20")
+        scene.wait(lambda: (last := scene.watcher.last("a", 2)) is not None and last.interval > 1.07, "advskew is 20")
+        self.done(scene, "ifconfig", "em0", "192.0.2.51", "-alias")
+        self.assertNotIn("192.0.2.51", self.done(scene, "ifconfig", "em0"))
+        self.done(scene, "ifconfig", "em0", "vhid", "2", "state", "backup")
+        self.done(scene, "ifconfig", "em0", "-vhid", "2")
+        self.assertNotIn("vhid 2", self.done(scene, "ifconfig", "em0"))
+        self.assertEqual(scene.hosts["a"].interfaces(), ["lo", "em0", *scene.hosts["a"].interfaces()[2:]])
+        self.assertEqual(scene.daemons["a"].status()["vhids"][0]["since"], before)
+        everything = json.loads(self.done(scene, "ifconfig", "--json"))
+        self.assertIn("em0", [each["name"] for each in everything])
+        self.assertIn("name the interface", self.refused(scene, 2, "ifconfig", "carp0", "create"))
+        self.assertIn("must be 0 to 254", self.refused(scene, 2, "ifconfig", "em0", "vhid", "1", "advskew", "255"))
+        self.assertIn("does not exist", self.refused(scene, 1, "ifconfig", "em9"))
+        self.assertIn("no virtual host 9@em0", self.refused(scene, 1, "ifconfig", "em0", "-vhid", "9"))
+        self.assertIn("no virtual host of em0", self.refused(scene, 1, "ifconfig", "em0", "192.0.2.99", "delete"))
+        self.assertIn(
+            "belongs to 1@em0 already", self.refused(scene, 1, "ifconfig", "em0", "vhid", "3", "192.0.2.1/24")
+        )
+        for text in (scene.daemons["a"].text(), shown, self.done(scene, "status", "--json")):
+            self.assertNotIn(SECRET, text)
+            self.assertNotIn(PHRASE, text)
+
+    def test_state(self) -> None:
+        """MASTER and BACKUP on request."""
+        scene = self.master()
+        self.assertEqual(self.done(scene, "state", "1@em0", "backup"), "1@em0: BACKUP\n")
+        self.assertEqual(self.done(scene, "state", "1@em0", "MASTER"), "1@em0: MASTER\n")
+        self.assertIn("no virtual host 7@em0", self.refused(scene, 1, "state", "7@em0", "master"))
+        self.assertIn("write VHID@INTERFACE", self.refused(scene, 2, "state", "7", "master"))
+        code, _, complaint = carpctl(scene, "state", "1@em0", "init")
+        self.assertEqual(code, 2)
+        self.assertIn("invalid choice", complaint)
+        self.done(scene, "sysctl", "net.inet.carp.allow=0")
+        self.assertIn("does not take part: not allowed", self.refused(scene, 1, "state", "1@em0", "master"))
+
+    def test_demote_and_undemote(self) -> None:
+        """One entry for each owner; the daemon's own are its own."""
+        scene = self.master()
+        self.assertEqual(self.done(scene, "demote", "50", "--owner", "me", "--reason", "a look"), "demotion: 50\n")
+        self.assertEqual(self.done(scene, "demote", "-5", "--owner", "you", "--reason", "why not"), "demotion: 45\n")
+        self.done(scene, "demote", "1", "--owner", "brief", "--reason", "soon over", "--for", "0.2")
+        scene.wait(lambda: len(scene.daemons["a"].status()["ledger"]) == 2, "the brief one has expired")
+        self.assertEqual(self.done(scene, "undemote", "me"), "demotion: -5\n")
+        self.assertIn("entries are of you", self.refused(scene, 1, "undemote", "me"))
+        self.assertIn("daemon's own", self.refused(scene, 1, "demote", "1", "--owner", "ifdown x", "--reason", "x"))
+        self.assertIn("one printable line", self.refused(scene, 1, "demote", "1", "--owner", "a\nb", "--reason", "x"))
+        self.assertIn("too large", self.refused(scene, 1, "demote", str(2**40), "--owner", "a", "--reason", "x"))
+        self.assertIn(
+            "more than 0", self.refused(scene, 1, "demote", "1", "--owner", "a", "--reason", "x", "--for", "0")
+        )
+        self.assertEqual(carpctl(scene, "demote", "much", "--owner", "a", "--reason", "x")[0], 2)
+
+    def test_status_and_version(self) -> None:
+        """For people and for programs."""
+        scene = self.master()
+        table = self.done(scene, "status")
+        self.assertIn("MASTER", table)
+        self.assertNotIn("\x1b", table)
+        self.assertLessEqual(max(map(len, table.splitlines())), 80)
+        self.assertEqual(json.loads(self.done(scene, "status", "--json"))["vhids"][0]["state"], "MASTER")
+        self.assertEqual(set(json.loads(self.done(scene, "version", "--json"))), {"carpctl", "daemon"})
+        self.assertIn("carpctl ", self.done(scene, "version"))
+        self.assertEqual(carpctl(scene, "staus")[0], 2)
+
+    def test_changes_last_until_the_next_start(self) -> None:
+        """And no longer."""
+        scene = self.master()
+        self.done(scene, "ifconfig", "em0", "vhid", "1", "advskew", "7")
+        scene.daemons["a"].stop()
+        scene.daemons["a"].start()
+        scene.await_master("a")
+        status = scene.daemons["a"].status()
+        self.assertEqual((status["vhids"][0]["advskew"], status["unsaved"]), (100, []))
+
+    def test_without_a_daemon(self) -> None:
+        """Code 3, and one line."""
+        scene = self.master()
+        scene.daemons["a"].stop()
+        self.assertIn("no daemon answers at", self.refused(scene, 3, "status"))
+        self.assertIn("must be 0 to 254", self.refused(scene, 2, "ifconfig", "em0", "vhid", "1", "advskew", "255"))
+
+    def test_another_user(self) -> None:
+        """Is let in neither by the mode of the socket, nor by the daemon where somebody has changed that; and one line
+        is logged for a burst."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can become another user")
+        scene = self.master()
+        socket = scene.daemons["a"].control_socket
+        assert socket is not None
+        self.assertEqual(socket.stat().st_mode & 0o777, 0o600)
+        program = (
+            "import socket, sys\n"
+            "s = socket.socket(socket.AF_UNIX)\n"
+            "s.connect(sys.argv[1])\n"
+            "s.sendall(b'\\0\\10_command\\0\\5Hello\\0\\4_ask\\0\\0011\\0\\7version\\0\\0011\\0\\10protocol\\0\\0011\\0\\0')\n"
+            "print(s.recv(100))\n"
+        )
+
+        def knock() -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                ["/usr/bin/python3", "-c", program, str(socket)],
+                preexec_fn=become_nobody,
+                cwd="/",
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+
+        for directory in (socket.parent, socket.parent.parent):
+            directory.chmod(0o755)
+        self.assertIn("PermissionError", knock().stderr)
+        socket.chmod(0o666)
+        for _ in range(3):
+            ended = knock()
+            self.assertTrue(ended.stdout == "b''\n" or "ConnectionReset" in ended.stderr, ended)
+        scene.daemons["a"].expect("was not let in")
+        self.assertEqual(scene.daemons["a"].text().count("nobody (uid 65534"), 1)
