@@ -18,7 +18,8 @@ leaves by the parent, with the parent's MAC, and what has to be asked for that i
 own address: there must be one.
 
 An address comes with the first vhid that holds it and goes with the last one. Who that is, is kept by
-:class:`carptwist.planes.kernel.Kernel`.
+:class:`carptwist.planes.kernel.Kernel`. While none does, a rule leads what is still sent from it into nothing: into a
+table as in :mod:`carptwist.planes.routing`, but one that is empty while the address is held.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from carptwist.config.schema import AddressWithPrefix, VirtualHostConfig
 from carptwist.planes import PlaneError, addresses, balanced, messages, routing, sysctls
 from carptwist.planes.entries import Link
 from carptwist.planes.kernel import Kernel, reason
-from carptwist.planes.marks import device_alias, device_name, is_our_device, table
+from carptwist.planes.marks import balanced_table, device_alias, device_name, is_our_device, table
 from carptwist.planes.view import Route
 
 
@@ -43,7 +43,7 @@ class MacvlanDevice:
         self._questions = balanced.Questions()
         self._index = 0
         self._parent = 0
-        self._table = 0
+        self._table = self._balanced_table = 0
         self._up = False
         self._view: set[Route] = set()  # what belongs into the table of a MASTER, as of the last look at the main one
         self._routes: set[Route] = set()  # what was put into the table as MASTER
@@ -76,6 +76,7 @@ class MacvlanDevice:
         device = self._make(kernel, name, parent, found)
         self.name, self._index, self._parent = name, device.number, parent.number
         self._table = table(parent.number, self._config.vhid)
+        self._balanced_table = balanced_table(parent.number, self._config.vhid)
         if self._has_ipv6 and sysctls.read("ipv6", name, "disable_ipv6") != 0:
             sysctls.write("ipv6", name, "disable_ipv6", 0)  # whatever is the default for new devices
         self._up = self._up and device.up
@@ -95,10 +96,12 @@ class MacvlanDevice:
             kernel.send(routing.unreaching(device.number, abandoned, config.vhid), tolerant=True)
         else:
             kernel.send(routing.unlocal4(device.number, self._alone), tolerant=True)
-            closed = routing.closed(kernel, self._table, self._alone)
-            routing.settle(kernel, self._table, set(kernel.routes(self._table)), closed)
+            for number, those in self._tables:
+                closed = routing.closed(kernel, number, those)
+                routing.settle(kernel, number, set(kernel.routes(number)), closed)
             self._routes, self._local = set(), set()
-        routing.set_rules(kernel, self._table, self._alone)
+        for number, those in self._tables:
+            routing.set_rules(kernel, number, those)
         self._look(kernel)
 
     def hold(self, kernel: Kernel) -> str | None:
@@ -127,7 +130,8 @@ class MacvlanDevice:
             kernel.send(routing.opening(self._table, routes), tolerant=True)
             refused = f"not all routes of {self._config.interface} can be had on {self.name}: {reason(error)}"
         stale = [messages.take_route(route, self._table) for route in self._routes - routes]
-        kernel.send(stale + routing.opened(kernel, self._table, shared), tolerant=True)
+        opened = [message for number, those in self._tables for message in routing.opened(kernel, number, those)]
+        kernel.send(stale + opened, tolerant=True)
         self._routes = routes
         return refused
 
@@ -149,8 +153,9 @@ class MacvlanDevice:
         shared = self._alone
         self._up = False  # first: if this fails, to prepare it again must take it down, and not leave it up as held
         kernel.send(balanced.leaving(kernel, self._config.name), tolerant=True)
+        closing = [message for number, those in self._tables for message in routing.closing(kernel, number, those)]
         try:
-            kernel.send([*routing.closing(kernel, self._table, shared), messages.set_down(self._index)])
+            kernel.send([*closing, messages.set_down(self._index)])
         except NetlinkError as error:
             if error.code != errno.ENODEV:
                 raise
@@ -195,6 +200,12 @@ class MacvlanDevice:
         return bool(self._balanced)
 
     @property
+    def _tables(self) -> tuple[tuple[int, tuple[AddressWithPrefix, ...]], ...]:
+        """Which addresses ask which table first. That of the balanced ones is empty while one of them is held, and the
+        main table has the word."""
+        return (self._table, self._alone), (self._balanced_table, self._balanced)
+
+    @property
     def _has_ipv6(self) -> bool:
         return any(address.version == 6 for address in self._config.addresses)
 
@@ -208,7 +219,9 @@ class MacvlanDevice:
         self._view = routing.view(kernel, self._parent, self._index, self._alone, self._config.vhid)
 
     def _missing_rules(self, kernel: Kernel) -> str | None:
-        missing = sorted(routing.missing_rules(kernel, self._table, self._alone))
+        missing = sorted(
+            source for number, those in self._tables for source in routing.missing_rules(kernel, number, those)
+        )
         return f"the routing rule{'s' * (len(missing) > 1)} of {_were(missing)} removed" if missing else None
 
     def _make(self, kernel: Kernel, name: str, parent: Link, found: Link | None) -> Link:
@@ -245,9 +258,10 @@ class MacvlanDevice:
         if device is not None and is_our_device(self.name, device.kind, device.alias):
             kernel.send([messages.remove_device(device.number)], tolerant=True)
         kernel.send(balanced.leaving(kernel, self._config.name), tolerant=True)
-        kernel.open_tables.discard(self._table)
-        routing.remove_rules(kernel, self._table)
-        routing.settle(kernel, self._table, set(kernel.routes(self._table)), set())
+        for number, _ in self._tables:
+            kernel.open_tables.discard(number)
+            routing.remove_rules(kernel, number)
+            routing.settle(kernel, number, set(kernel.routes(number)), set())
         self.name = ""
         self._index = 0
         self._up = False

@@ -4,7 +4,7 @@
 device     named ``carpP-V`` (parent's index, vhid), a macvlan, alias ``carptwist V@PARENT``
 address    protocol 112 (IFA_PROTO, where the kernel has it: Linux 5.18)
 rule       priority 11200, protocol 112, looks up a table of ours
-table      112,000,000 + 256 x parent's index + vhid
+table      112,000,000 + 256 x parent's index + vhid; 2,112,000,000 + ... for balanced addresses
 route      protocol 112
 =========  =====================================================================================
 """
@@ -21,6 +21,7 @@ ROUTE_METRIC = 11200
 
 _FIRST_TABLE = 112_000_000
 _LAST_TABLE = 0xFFFF_FFFF
+_FOR_BALANCED = 2_000_000_000
 _DEVICE = re.compile(r"carp[0-9]+-[0-9]+")
 _ALIAS = "carptwist "
 
@@ -43,6 +44,11 @@ def is_our_device(name: str, kind: str | None, alias: str | None) -> bool:
 def table(parent_index: int, vhid: int) -> int:
     """The routing table of a vhid's macvlan."""
     return _FIRST_TABLE + 256 * parent_index + vhid
+
+
+def balanced_table(parent_index: int, vhid: int) -> int:
+    """The table that those of its addresses ask which other vhids hold as well."""
+    return table(parent_index, vhid) + _FOR_BALANCED
 
 
 def is_our_rule(protocol: int | None, priority: int | None, looks_up: int | None) -> bool:

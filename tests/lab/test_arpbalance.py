@@ -16,6 +16,7 @@ import contextlib
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from pathlib import Path
 
@@ -62,6 +63,14 @@ class Balancing(SceneTestCase):
 
     def start(self) -> Scene:
         """a serves one half and b the other."""
+        scene = self.prepare()
+        for name in scene.hosts:
+            scene.daemon(name, self.configuration(name))
+        self.await_split(scene, {1: "a", 2: "b"})
+        return scene
+
+    def prepare(self) -> Scene:
+        """The hosts and the clients, and nobody who serves them."""
         self.capture = Path(self.enterContext(tempfile.TemporaryDirectory())) / "everything.pcap"
         scene = self.scene(shared={}, pinged=[], pcap=self.capture)
         self.listeners = {}
@@ -74,9 +83,6 @@ class Balancing(SceneTestCase):
         self.probers = {
             client.address: self.enterContext(Prober(client.host, [self.shared])) for client in self.clients
         }
-        for name in scene.hosts:
-            scene.daemon(name, self.configuration(name))
-        self.await_split(scene, {1: "a", 2: "b"})
         return scene
 
     def listener(self, host: Host) -> socket.socket:
@@ -242,6 +248,41 @@ class ArpBalancingTests(Lives):
 
     def configuration(self, name: str) -> str:
         return (EXAMPLES / f"{name}.ini").read_text()
+
+    def test_it_begins_and_ends_while_they_run(self) -> None:
+        """A second vhid gets its part of the clients when they ask anew; when it goes all are told of the first one."""
+        scene = self.prepare()
+        parts = {name: self.configuration(name).partition("[vhid 2@em0]") for name in scene.hosts}
+        for name, (first, _, _) in parts.items():
+            scene.daemon(name, first)
+        began = self.await_served_by(scene, "a", 1)
+        for name, (_, label, rest) in parts.items():
+            self.reload(scene, name, lambda text, second=label + rest: f"{text}\n{second}")
+        scene.wait(lambda: scene.watcher.master(2) == "b", "b is MASTER of the second one")
+        self.await_served_by(scene, "a", 1)
+        self.forget([client.host for client in self.clients])
+        self.await_split(scene, {1: "a", 2: "b"})
+        for name in ("b", "a"):
+            self.reload(scene, name, lambda text: text.partition("[vhid 2@em0]")[0])
+        self.await_served_by(scene, "a", 1)
+        self.assertEqual([self.outage(client, began) > 1.0 for client in self.clients], [False] * 4)
+
+    def await_served_by(self, scene: Scene, name: str, vhid: int) -> float:
+        """Wait until one host serves all clients by one virtual MAC; gives the time."""
+        for client in self.clients:
+            scene.wait(
+                lambda client=client: client.host.neighbors().get(ip_address(self.shared)) == virtual_mac(vhid),
+                f"{client.address} is at vhid {vhid}",
+            )
+            prober = self.probers[client.address]
+            scene.wait(lambda prober=prober: prober.flowing(self.shared), f"{client.address} is served")
+            self.assertEqual(self.server(client), name, client.address)
+        return time.time()
+
+    def reload(self, scene: Scene, name: str, edit: Callable[[str], str]) -> None:
+        daemon = scene.daemons[name]
+        daemon.configuration.write_text(edit(daemon.configuration.read_text()))
+        daemon.hang_up()
 
     def test_the_files_are_the_manual_pages(self) -> None:
         """Its address, phrase and advskews."""

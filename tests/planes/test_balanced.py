@@ -71,6 +71,8 @@ class BalancedPlaneTests(HostTestCase):
                 yield plane.hold() if vhid in held else plane.release()
             for address in BOTH:
                 self.assertIs(self.is_local(address), bool(held), f"{address} with {held}")
+                # What a former MASTER still has to say stays unsaid.
+                self.assertEqual(self.way(address, CLIENT[address]), "em0" if held else "", f"{address} with {held}")
             for vhid in (1, 2):
                 self.point(vhid)
                 self.assertIs(self.served(), vhid in held, f"by the MAC of {vhid} with {held}")
