@@ -246,8 +246,9 @@ class INotebook(Interface):
         """Write these behind what is there. Whatever becomes of the daemon meanwhile, what was there stays, and
         of these there is nothing, all, or what they begin with. Fails with OSError: then the same holds."""
 
-    def replace(octets: bytes) -> Deferred[None]:
-        """Have these instead of what is there: all of the ones or all of the others. Fails with OSError."""
+    def replace(whole: Callable[[], bytes]) -> Deferred[int]:
+        """Have these octets instead of what is there: all of the ones or all of the others. They are asked for on
+        whatever thread there is for that. Fires with how many they were; fails with OSError."""
 
 
 class ISystem(Interface):

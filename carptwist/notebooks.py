@@ -106,8 +106,8 @@ class Notebook:
     def append(self, octets: bytes) -> Deferred[None]:
         return self._notebooks.give(lambda: self._append(octets))
 
-    def replace(self, octets: bytes) -> Deferred[None]:
-        return self._notebooks.give(lambda: self._replace(octets))
+    def replace(self, whole: Callable[[], bytes]) -> Deferred[int]:
+        return self._notebooks.give(lambda: self._replace(whole()))
 
     def _read(self) -> bytes:
         try:
@@ -119,12 +119,13 @@ class Notebook:
         # Only to what is there: an end without its beginning would say nothing.
         _write(self._path, os.O_APPEND, octets, lasting=False)
 
-    def _replace(self, octets: bytes) -> None:
+    def _replace(self, octets: bytes) -> int:
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         draft = self._path.with_name(f"{self._path.name}.new")
         # On the disk before it takes the former one's place: a power failure must leave one of them.
         _write(draft, os.O_CREAT | os.O_TRUNC, octets, lasting=True)
         draft.replace(self._path)
+        return len(octets)
 
 
 def _write(path: Path, how: int, octets: bytes, *, lasting: bool) -> None:

@@ -44,9 +44,11 @@ class NotebooksTests(TestCase):
         verifyObject(INotebook, one)
         self.assertEqual((yield one.read()), b"")
         self.assertFalse(self.directory.exists())
-        yield gatherResults([one.replace(b"a"), one.append(b"b"), one.append(b"c"), other.replace(b"z")])
+        yield gatherResults(
+            [one.replace(lambda: b"a"), one.append(b"b"), one.append(b"c"), other.replace(lambda: b"z")]
+        )
         self.assertEqual((yield self.started().open("1@em0").read()), b"abc")
-        yield one.replace(b"new")
+        yield one.replace(lambda: b"new")
         self.assertEqual((yield one.read()), b"new")
         self.assertEqual(sorted(path.name for path in self.directory.iterdir()), ["1@em0", "2@em0"])
         self.assertEqual((self.directory / "1@em0").stat().st_mode & 0o777, 0o600)
@@ -55,7 +57,7 @@ class NotebooksTests(TestCase):
     def test_stopping_waits_for_what_was_given(self) -> None:
         """It is on the disk when stop returns; a second call does nothing."""
         one = self.notebooks.open("1@em0")
-        done = [one.replace(b"a"), *(one.append(b"b") for _ in range(100))]
+        done = [one.replace(lambda: b"a"), *(one.append(b"b") for _ in range(100))]
         self.notebooks.stop()
         self.notebooks.stop()
         self.assertEqual((self.directory / "1@em0").read_bytes(), b"a" + b"b" * 100)
@@ -67,7 +69,7 @@ class NotebooksTests(TestCase):
         self.directory.parent.write_text("a file where a directory should be")
         one = self.notebooks.open("1@em0")
         for _ in range(3):
-            yield self.assertFailure(one.replace(b"a"), OSError)
+            yield self.assertFailure(one.replace(lambda: b"a"), OSError)
             yield self.assertFailure(one.append(b"a"), OSError)
         self.assertEqual(len(self.logged), 1)
         self.assertIn("state_dir must be a directory", self.logged[0])
@@ -76,7 +78,7 @@ class NotebooksTests(TestCase):
     def test_nothing_is_appended_to_nothing(self) -> Step:
         """A file that somebody has removed meanwhile needs its beginning again."""
         one = self.notebooks.open("1@em0")
-        yield one.replace(b"a")
+        yield one.replace(lambda: b"a")
         (self.directory / "1@em0").unlink()
         yield self.assertFailure(one.append(b"b"), OSError)
         self.assertEqual((yield one.read()), b"")

@@ -89,6 +89,14 @@ class Generation:
 
     # As one piece
 
+    def copy(self) -> Generation:
+        """Another one with the same."""
+        made = Generation()
+        made.cells = self.cells
+        made._drawers = [drawer[:] for drawer in self._drawers]
+        made._firsts, made._lasts = self._firsts[:], self._lasts[:]
+        return made
+
     @property
     def singles(self) -> array[int]:
         """All singles, ascending."""

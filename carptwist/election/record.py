@@ -23,7 +23,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from zlib import crc32
 
@@ -51,13 +51,22 @@ class Recalled(NamedTuple):
     damage: str = ""
 
 
-def snapshot(replay: Replay) -> bytes:
-    """All that is known, as a whole file."""
-    parts = [HEADER]
-    for generation in replay.memory.generations:
-        parts += [_block(b"S", generation.singles.tobytes()), _block(b"R", _runs(generation.runs))]
-    parts.append(_block(b"H", _habits(replay.constancy.habits)))
-    return b"".join(parts)
+def snapshot(replay: Replay) -> Callable[[], bytes]:
+    """What makes a whole file of all that is known now, on whatever thread it is called: it takes its time.
+
+    But for the newest one generations do not change any more.
+    """
+    *former, newest = replay.memory.generations
+    generations, habits = [*former, newest.copy()], replay.constancy.habits
+
+    def whole() -> bytes:
+        parts = [HEADER]
+        for generation in generations:
+            parts += [_block(b"S", generation.singles.tobytes()), _block(b"R", _runs(generation.runs))]
+        parts.append(_block(b"H", _habits(habits)))
+        return b"".join(parts)
+
+    return whole
 
 
 def appendix(runs: Iterable[Run], habits: Mapping[bytes, Habit]) -> bytes:

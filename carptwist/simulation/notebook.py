@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
@@ -22,8 +24,9 @@ class MemoryNotebook:
     def append(self, octets: bytes) -> Deferred[None]:
         return self._write(self.octets + octets)
 
-    def replace(self, octets: bytes) -> Deferred[None]:
-        return self._write(octets)
+    def replace(self, whole: Callable[[], bytes]) -> Deferred[int]:
+        octets = whole()
+        return self._write(octets).addCallback(lambda _: len(octets))
 
     def _write(self, octets: bytes) -> Deferred[None]:
         if self.trouble is not None:

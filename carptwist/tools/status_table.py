@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+#: What the status calls a peer whose counter never changes.
+UNPROTECTED = "cannot be protected"
+
 COLUMNS = 80
 _HEADS = ("VHID", "INTERFACE", "STATE", "SINCE", "SKEW", "MASTER", "ADDRESSES")
 _STATE = _HEADS.index("STATE")
@@ -34,15 +37,35 @@ def render(status: dict[str, Any], *, paint: Callable[[str], str] = str) -> str:
         f"{vhid['vhid']}@{vhid['interface']}: {vhid['reason']}" for vhid in status["vhids"] if vhid["state"] == "INIT"
     ]
     parts.append("\n".join(line for text in stuck for line in _wrapped(text)))
-    refused = {name: count for name, count in status["stats"].items() if count and not name.endswith(("packets", "6"))}
+    counts = {name: count for name, count in status["stats"].items() if count and not name.endswith(("packets", "6"))}
+    refused, believed = _without_believed(counts, status["vhids"])
     if refused:
-        counts = ", ".join(f"{name} {count}" for name, count in refused.items())
-        parts.append("\n".join(_wrapped(f"refused: {counts}")))
+        shown = ", ".join(f"{name} {count}" for name, count in refused.items())
+        parts.append("\n".join(_wrapped(f"refused: {shown}")))
+    if believed:
+        parts.append("\n".join(_wrapped(f"heard before, and believed all the same (replay = observe): {believed}")))
+    parts.append("\n".join(line for text in _unprotected(status["vhids"]) for line in _wrapped(text)))
     unsaved = status.get("unsaved") or []
     if unsaved:
         lines = [line for text in unsaved for line in _wrapped(f"  {text}")]
         parts.append("\n".join(["until the next start:", *lines]))
     return "\n\n".join(part for part in parts if part)
+
+
+def _without_believed(counts: dict[str, int], vhids: Sequence[dict[str, Any]]) -> tuple[dict[str, int], int]:
+    """What was refused by cause, and how many replays were counted without being refused."""
+    refused = sum(vhid.get("refused", {}).get("replay", 0) for vhid in vhids)
+    others = {name: count for name, count in counts.items() if name != "replay"}
+    return {**others, **({"replay": refused} if refused else {})}, max(0, counts.get("replay", 0) - refused)
+
+
+def _unprotected(vhids: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        f"{vhid['vhid']}@{vhid['interface']}: {peer['source']} {peer['replay_protection']} from replays"
+        for vhid in vhids
+        for peer in vhid.get("peers", [])
+        if peer.get("replay_protection") == UNPROTECTED
+    ]
 
 
 def _wrapped(text: str) -> list[str]:

@@ -41,6 +41,8 @@ class Recollection:
         self._deadline = Deadline(clock, self._write)
         self._waiting = False
         self._room = 0  # how many octets may still be appended
+        self._unwritten = False  # something that is not new any more
+        self._finished = False
         replay.take_news()
 
     def recall(self) -> Deferred[None]:
@@ -49,6 +51,7 @@ class Recollection:
 
     def finish(self) -> None:
         """Write down what is new, and no more after it."""
+        self._finished = True
         self._replay.when_changed = lambda: None
         self._deadline.cancel()
         self._write()
@@ -67,7 +70,8 @@ class Recollection:
         record.restore(self._replay, recalled)
 
     def _begin(self, _: None) -> None:
-        self._replay.when_changed = self._changed
+        if not self._finished:
+            self._replay.when_changed = self._changed
 
     def _changed(self) -> None:
         if not self._waiting:
@@ -77,20 +81,25 @@ class Recollection:
     def _write(self) -> None:
         self._waiting = False
         news, habits_changed = self._replay.take_news()
-        if not news and not habits_changed:
+        if not news and not habits_changed and not self._unwritten:
             return
+        self._unwritten = False
         octets = record.appendix(news, self._replay.constancy.habits if habits_changed else {})
         if len(octets) <= self._room:
             self._room -= len(octets)
-            doing = self._notebook.append(octets)
+            self._notebook.append(octets).addErrback(self._failed)
         else:
-            octets = record.snapshot(self._replay)
-            self._room = APPENDED_OCTETS + len(octets) // 8
-            doing = self._notebook.replace(octets)
-        doing.addErrback(self._failed)
+            self._room = APPENDED_OCTETS
+            self._notebook.replace(record.snapshot(self._replay)).addCallbacks(self._replaced, self._failed)
+
+    def _replaced(self, length: int) -> None:
+        self._room += length // 8
 
     def _failed(self, _: Failure) -> None:
         # The notebook has told why. Whatever is in it now, the next time it is written anew.
         self._room = 0
+        self._unwritten = True
+        if self._finished:
+            return
         self._waiting = True
         self._deadline.set(self._clock.seconds() + RETRY_SECONDS)

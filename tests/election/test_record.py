@@ -36,7 +36,7 @@ def revived(octets: bytes) -> Replay:
 def test_a_snapshot_says_all() -> None:
     """Counters in their generations, and the habits of sources."""
     replay, counters = lived()
-    again = revived(record.snapshot(replay))
+    again = revived(record.snapshot(replay)())
     assert all(again.knows(counter) for counter in counters)
     assert not again.knows(12345)
     assert len(again.memory.generations) == len(replay.memory.generations) > 2
@@ -49,7 +49,7 @@ def test_a_snapshot_says_all() -> None:
 def test_what_is_appended_comes_on_top() -> None:
     """Runs that go on with what was there, and habits that have changed."""
     replay, counters = lived()
-    octets = record.snapshot(replay)
+    octets = record.snapshot(replay)()
     octets += record.appendix([(1100, 1105)], {})
     octets += record.appendix([(7, 7), (1105, 1110)], {B: Habit(True)})
     again = revived(octets)
@@ -63,14 +63,14 @@ def test_what_was_heard_meanwhile_is_kept() -> None:
     other = Replay()
     for counter in (1, 2, 99):
         other.judge(0.0, A, counter, network_control=True)
-    record.restore(other, record.read(record.snapshot(replay)))
+    record.restore(other, record.read(record.snapshot(replay)()))
     assert all(other.knows(counter) for counter in (1, 2, 99, 1000))
 
 
 def test_any_end_of_a_file_is_readable() -> None:
     """Cut off at any octet nothing is damaged, and no block before is lost."""
     replay, _ = lived()
-    snapshot = record.snapshot(replay)
+    snapshot = record.snapshot(replay)()
     octets = snapshot + record.appendix([(5, 5)], {A: Habit(False, ((5, 0.0),))}) + record.appendix([(6, 9)], {})
     before = -1
     for end in range(len(octets) + 1):
@@ -87,7 +87,7 @@ def test_damage_is_told() -> None:
     """Whatever octet changes: what is told stands, or is what was there. It never raises."""
     replay = Replay()
     replay.judge(0.0, A, 5, network_control=True)
-    octets = record.snapshot(replay) + record.appendix([(6, 9)], {})
+    octets = record.snapshot(replay)() + record.appendix([(6, 9)], {})
     told = 0
     for place in range(len(octets)):
         for bit in (1, 0x80):
@@ -143,4 +143,16 @@ def test_a_big_memory_is_a_small_file() -> None:
     chance = random.Random(8)
     replay = Replay()
     replay.memory.restore([Generation.of((chance.getrandbits(64) for _ in range(10_000)), [])])
-    assert len(record.snapshot(replay)) < 80_200
+    assert len(record.snapshot(replay)()) < 80_200
+
+
+def test_a_snapshot_is_of_its_moment() -> None:
+    """It is made on another thread, while more is heard."""
+    replay, _ = lived()
+    replay.judge(0.0, A, 8000, network_control=True)
+    replay.judge(0.0, A, 8001, network_control=True)
+    expected = record.snapshot(replay)()
+    whole = record.snapshot(replay)
+    for counter in (8002, 5, 6):
+        replay.judge(0.0, A, counter, network_control=True)
+    assert whole() == expected

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
@@ -27,11 +26,10 @@ from carptwist.election.effects import Advertise
 from carptwist.election.machine import Machine, Settings
 from carptwist.election.precedence import is_bow_out
 from carptwist.election.state import State
-from carptwist.interfaces import IFramePort, IFrameReceiver, INotebook, IPlane, ISystem, LinkState
+from carptwist.interfaces import IFramePort, IFrameReceiver, LinkState
 from carptwist.node import Node
-from carptwist.simulation.monitor import MemoryLinkMonitor
 from carptwist.simulation.notebook import MemoryNotebook
-from carptwist.simulation.plane import MemoryPlane
+from carptwist.simulation.system import MemorySystem
 from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import carp, filters
@@ -200,9 +198,13 @@ class Ours(Host):
         self._node: Node | None = None
 
     @property
-    def vhost(self) -> VirtualHost:
+    def node(self) -> Node:
         assert self._node is not None
-        (vhost,) = self._node.roster.all()
+        return self._node
+
+    @property
+    def vhost(self) -> VirtualHost:
+        (vhost,) = self.node.roster.all()
         return vhost
 
     @property
@@ -217,14 +219,14 @@ class Ours(Host):
         assert starting.called, "all of a system in memory is done at once"
 
     def crash(self) -> None:
-        assert self._node is not None
-        self.refused += self._node.roster.counters.refused["replay"]
+        self.refused += self.node.roster.counters.refused["replay"]
         super().crash()
 
     def stop(self) -> None:
         """In good order."""
-        assert self._node is not None
-        assert self._node.stop().called
+        stopping = self.node.stop()
+        run(self.lan.clock, LATENCY_SECONDS)
+        assert stopping.called
         self.crash()
 
 
@@ -248,10 +250,11 @@ class _Port:
             self._host.lan.unplug(self._host.name)
 
 
-@implementer(ISystem)
-class _System:
+class _System(MemorySystem):
+    """One that is plugged into the group's LAN."""
+
     def __init__(self, host: Ours) -> None:
-        self._host = host
+        assert host.life is not None
         link = LinkState(
             "em0",
             index=2,
@@ -262,31 +265,19 @@ class _System:
             own4=(host.own4,),  # type: ignore[arg-type]
             own6=(host.own6,),  # type: ignore[arg-type]
         )
-        self.monitor = MemoryLinkMonitor(link)
-
-    def start(self) -> Deferred[None]:
-        return succeed(None)
-
-    def stop(self) -> Deferred[None]:
-        return succeed(None)
-
-    def plane(self, config: VirtualHostConfig, damaged: Callable[[str], object]) -> IPlane:
-        return MemoryPlane(config, link_address=carp.virtual_mac(config.vhid))
+        super().__init__(
+            host.name,
+            clock=host.life,  # type: ignore[arg-type]
+            segments={},
+            links={"em0": link},
+            random=host.lan.chance,
+            notebooks=host.notebooks,
+            hold_seconds=0.0,
+        )
+        self._host = host
 
     def open_port(self, interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
         return _Port(self._host, interface, receiver, hears=program == filters.carp())
-
-    def join(self, link: LinkState) -> Callable[[], None]:
-        return lambda: None
-
-    def forwards(self, interface: str) -> bool:
-        return False
-
-    def notebook(self, name: str) -> INotebook:
-        return self._host.notebooks.setdefault(name, MemoryNotebook())
-
-    def draw(self) -> int:
-        return self._host.lan.chance.getrandbits(64)
 
 
 def both_families(both: bool) -> tuple[AddressWithPrefix, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
@@ -28,9 +30,9 @@ class CountingNotebook(MemoryNotebook):
         self.asked.append("append")
         return super().append(octets)
 
-    def replace(self, octets: bytes) -> Deferred[None]:
+    def replace(self, whole: Callable[[], bytes]) -> Deferred[int]:
         self.asked.append("replace")
-        return super().replace(octets)
+        return super().replace(whole)
 
 
 class RecollectionTests(SynchronousTestCase):
@@ -104,7 +106,7 @@ class RecollectionTests(SynchronousTestCase):
             self.clock.advance(WRITE_SECONDS)
             longest = max(longest, len(self.notebook.octets))
         self.assertGreater(self.notebook.asked.count("replace"), 2)
-        self.assertLess(longest, APPENDED_OCTETS + len(record.snapshot(replay)) * 9 // 8 + 100)
+        self.assertLess(longest, APPENDED_OCTETS + len(record.snapshot(replay)()) * 9 // 8 + 100)
 
     def test_damage_is_told_and_left_out(self) -> None:
         """What is before it is used; and what is written next is whole."""
@@ -141,8 +143,31 @@ class RecollectionTests(SynchronousTestCase):
             self.hear(replay, counter)
             self.clock.advance(WRITE_SECONDS)
         self.assertEqual(self.notebook.asked, ["replace", "append"])
+        self.clock.advance(RETRY_SECONDS)  # it was tried once more, and nothing is new from now on
         self.notebook.trouble = None
+        asked = self.notebook.asked.copy()
         self.clock.advance(RETRY_SECONDS)
-        self.assertEqual(self.notebook.asked, ["replace", "append", "replace"])
+        self.assertEqual((asked, self.notebook.asked[3:]), (["replace", "append", "replace"], ["replace"]))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         again, _ = self.live()
         self.assertTrue(all(again.knows(counter) for counter in range(1, 20)))
+
+    def test_a_notebook_that_fails_at_the_end(self) -> None:
+        """Nothing is tried again after it, and no timer is left."""
+        replay, recollection = self.live()
+        self.hear(replay, 1)
+        self.notebook.trouble = OSError(28, "No space left on device")
+        recollection.finish()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_an_end_before_all_was_read(self) -> None:
+        """A vhid that is removed at once writes nothing any more."""
+        reading: Deferred[bytes] = Deferred()
+        self.notebook.read = lambda: reading  # type: ignore[method-assign]
+        replay = Replay()
+        recollection = Recollection("1@em0", replay, self.notebook, self.clock)
+        recollection.recall()
+        recollection.finish()
+        reading.callback(b"")
+        self.hear(replay, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,45 @@
+"""``carpctl status`` for people, as far as replays are concerned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from carptwist.config.schema import ReplayMode
+from carptwist.control.status import StatusReport
+from carptwist.tools.status_table import render
+from carptwist.wire import carp
+from carptwist.wire.advertisement import frame4
+from carptwist.wire.authentication import Authenticator
+from tests.protocols.support import OTHER4, PHRASE, NodeCase
+
+
+class StatusTableTests(NodeCase):
+    def text(self, mode: ReplayMode, *, dscp: int = 56) -> str:
+        """What is shown after one advertisement was heard three times."""
+        vhost = self.vhid(1, "192.0.2.1/24")
+        vhost.config = replace(vhost.config, replay=mode)
+        digest = Authenticator(PHRASE, 1, [ip_address("192.0.2.1")]).sign(7)
+        said = carp.Advertisement(vhid=1, advskew=0, advbase=1, demote=0, counter=7, digest=digest)
+        for _ in range(3):
+            self.hear(frame4(said, source_mac=carp.virtual_mac(1), source=OTHER4, dscp=dscp))
+        report = StatusReport(self.roster, host="node", seconds=self.clock.seconds, wall=lambda: 0.0)
+        return render(report.snapshot())
+
+    def test_refused(self) -> None:
+        """They are among what was refused."""
+        shown = self.text(ReplayMode.ENFORCE)
+        self.assertIn("refused: replay 2", shown)
+        self.assertNotIn("believed", shown)
+
+    def test_observed(self) -> None:
+        """They are not, and it says so."""
+        shown = self.text(ReplayMode.OBSERVE)
+        self.assertIn("heard before, and believed all the same (replay = observe): 2", shown)
+        self.assertNotIn("refused", shown)
+
+    def test_unprotected(self) -> None:
+        """A peer that repeats itself is named."""
+        shown = self.text(ReplayMode.ENFORCE, dscp=4)
+        self.assertIn("1@em0: 192.0.2.3 cannot be protected from replays", shown)
+        self.assertNotIn("refused", shown)
