@@ -35,7 +35,6 @@ from carptwist.control.desk import Desk
 from carptwist.control.listener import ControlFactory
 from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport
-from carptwist.control.unsaved import differences
 from carptwist.election.effects import Became
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.script import Change, Hooks
@@ -89,7 +88,7 @@ class CarpService(Service):
             host=socket.gethostname(),
             seconds=reactor.seconds,
             wall=time.time,
-            unsaved=self._unsaved,
+            loaded=lambda: self.revision.loaded,
         )
         self._desk = Desk(self.node, self._report, seconds=time.perf_counter, in_turn=self.revision.in_turn)
 
@@ -156,11 +155,6 @@ class CarpService(Service):
             )
 
         return listen(self._reactor, path, mode, factory).addCallbacks(ports.append, failed)
-
-    def _unsaved(self) -> list[str]:
-        roster = self.node.roster
-        configured = self.revision.loaded
-        return list(differences(configured, roster.knobs, (vhost.config for vhost in roster.all())))
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:

@@ -8,7 +8,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from carptwist import __version__
-from carptwist.config.schema import ReplayMode
+from carptwist.config.schema import Configuration, ReplayMode, VirtualHostConfig
+from carptwist.control.unsaved import differences
 from carptwist.election.precedence import is_bow_out
 from carptwist.election.state import State
 from carptwist.vhost.peers import Peer
@@ -24,7 +25,7 @@ class StatusReport:
 
     :param seconds: the clock that the roster runs on; moments are told in wall-clock time.
     :param wall: seconds since the epoch.
-    :param unsaved: what runs and is not in the configuration, as texts.
+    :param loaded: gives the configuration as it was read last, which may not be all that runs.
     """
 
     def __init__(
@@ -34,10 +35,10 @@ class StatusReport:
         host: str,
         seconds: Callable[[], float],
         wall: Callable[[], float],
-        unsaved: Callable[[], list[str]] = list,
+        loaded: Callable[[], Configuration],
     ) -> None:
+        self._loaded = loaded
         self._roster = roster
-        self._unsaved = unsaved
         self._host = host
         self._seconds = seconds
         self._wall = wall
@@ -47,6 +48,7 @@ class StatusReport:
         """The object of ``carpctl status --json``."""
         roster = self._roster
         sysctls = Sysctls(roster)
+        loaded = {config.name: config for config in self._loaded().vhids}
         return {
             "version": __version__,
             "host": self._host,
@@ -64,17 +66,22 @@ class StatusReport:
                 for entry in roster.ledger.entries
             ],
             "sysctl": {name: sysctls.read(name) for name in sysctls.names() if name != "stats"},
-            "stats": roster.counters.as_dict(),
             "unsaved": self._unsaved(),
-            "vhids": [self._vhid(vhost) for vhost in roster.all()],
+            "stats": roster.counters.as_dict(),
+            "vhids": [self._vhid(vhost, loaded.get(vhost.name)) for vhost in roster.all()],
         }
 
-    def _vhid(self, vhost: VirtualHost) -> dict[str, Any]:
+    def _unsaved(self) -> list[str]:
+        running = (vhost.config for vhost in self._roster.all())
+        return list(differences(self._loaded(), self._roster.knobs, running))
+
+    def _vhid(self, vhost: VirtualHost, loaded: VirtualHostConfig | None) -> dict[str, Any]:
         config = vhost.config
         machine = vhost.machine
         return {
             "vhid": config.vhid,
             "interface": config.interface,
+            "configured": _configured(config, loaded),
             "state": vhost.state.value,
             "since": self._time(machine.since),
             "reason": machine.reason,
@@ -142,3 +149,10 @@ class StatusReport:
     def _time(self, moment: float) -> str:
         wall = self._wall() - (self._seconds() - moment)
         return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
+
+
+def _configured(running: VirtualHostConfig, loaded: VirtualHostConfig | None) -> str:
+    """Whether the settings of a vhid are those of the configuration."""
+    if loaded is None:
+        return "not in the configuration"
+    return "file" if loaded == running else "changed"

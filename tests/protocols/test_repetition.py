@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 
-from carptwist.config.schema import Knobs, ReplayMode
+from carptwist.config.schema import Configuration, Knobs, ReplayMode
 from carptwist.control.status import StatusReport
 from carptwist.election.state import State
 from carptwist.protocols.repetition import REPLAY_LOG_SECONDS
@@ -59,7 +59,9 @@ class RepetitionCase(NodeCase):
         return [each.advertisement.counter for each in self.sent()]
 
     def peers(self) -> dict[str, str]:
-        report = StatusReport(self.roster, host="node", seconds=self.clock.seconds, wall=lambda: 0.0)
+        report = StatusReport(
+            self.roster, host="node", seconds=self.clock.seconds, wall=lambda: 0.0, loaded=Configuration
+        )
         (vhid,) = report.snapshot()["vhids"]
         return {peer["source"]: peer["replay_protection"] for peer in vhid["peers"]}
 
