@@ -1,22 +1,27 @@
-"""A configuration file on disk -> :class:`Reading`: checked values, and the warnings about them.
+"""A configuration file on disk -> :class:`Reading`: checked values, and the warnings about them; and back.
 
 The one place that opens configuration files, for the daemon and for ``carptwist check`` alike, so
-that both print the same errors. Files are read once, at most :data:`LONGEST_FILE` octets of them,
-and nothing is written.
+that both print the same errors. Files are read once, at most :data:`LONGEST_FILE` octets of them.
+:func:`save` alone writes, and a file is either as it was or as it is to be, whatever happens.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
+import tempfile
 from typing import NamedTuple
 
 from carptwist.config.reader import ConfigurationError, Problem, Reading, read
+from carptwist.config.saving import SavingError, saved
+from carptwist.config.schema import Configuration
 
 #: Octets. A thousand virtual hosts with ten addresses each need a quarter of it.
 LONGEST_FILE = 2**20
 
-__all__ = ["LONGEST_FILE", "ConfigurationError", "Problem", "Reading", "load"]
+__all__ = ["LONGEST_FILE", "ConfigurationError", "Problem", "Reading", "SavingError", "load", "save"]
 
 
 class _Contents(NamedTuple):
@@ -61,6 +66,80 @@ def load(path: str) -> Reading:
             )
     warnings.sort(key=lambda problem: problem.line)
     return reading._replace(warnings=tuple(warnings))
+
+
+def save(path: str, loaded: Configuration, wanted: Configuration) -> None:
+    """Write the knobs and vhids of ``wanted`` into the configuration file ``path``, with as few changes as can be.
+
+    :param loaded: what was read from it last: it must still say so.
+    :raises SavingError: it cannot be written; the file is as before.
+    """
+    real = os.path.realpath(path)  # a link stays a link
+    try:
+        before = _contents(real)
+        text = before.octets.decode()
+        found = read(text, path, _text_of).configuration
+    except (OSError, UnicodeDecodeError, ConfigurationError):
+        raise SavingError(f"{path} cannot be read any more: carpctl plan tells why") from None
+    if found != loaded:
+        raise SavingError(f"{path} was changed since it was read: carpctl plan tells how; reload it first")
+    octets = saved(text, path, _text_of, wanted).encode()
+    if len(octets) > LONGEST_FILE:
+        raise SavingError(f"{path} would be longer than {LONGEST_FILE} octets")
+    try:
+        _replace(real, octets, before)
+    except OSError as error:
+        raise SavingError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _text_of(name: str) -> str:
+    return _contents(name).octets.decode()
+
+
+def _replace(path: str, octets: bytes, before: _Contents) -> None:
+    """Put other octets in the place of a file, which stays whose it was, and as secret."""
+    directory, name = os.path.split(path)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)  # mode 0600
+    try:
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(octets)
+            mine, theirs = os.fstat(descriptor), before.status
+            if (mine.st_uid, mine.st_gid) != (theirs.st_uid, theirs.st_gid):
+                # First: as long as it is not theirs, it must not have the mode that was meant for them.
+                os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(before.status.st_mode))
+            _copy_attributes(path, descriptor)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        now = os.stat(path)
+        if (now.st_ino, now.st_mtime_ns) != (before.status.st_ino, before.status.st_mtime_ns):
+            raise OSError(errno.EBUSY, "somebody else has just written to it")
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _sync_directory(directory or ".")
+
+
+def _copy_attributes(path: str, descriptor: int) -> None:
+    """Access control lists, labels of security modules: without them the file may be open to others than before."""
+    try:
+        names = os.listxattr(path)
+    except OSError:
+        return  # the file system knows none
+    for name in names:
+        os.setxattr(descriptor, name, os.getxattr(path, name))
+
+
+def _sync_directory(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _contents(path: str) -> _Contents:

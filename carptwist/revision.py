@@ -19,14 +19,14 @@ from typing import Any, NamedTuple, assert_never
 from twisted.internet.defer import Deferred, DeferredLock, fail, inlineCallbacks, maybeDeferred
 from twisted.logger import Logger
 
-from carptwist.config.reload import Add, Change, Hooks, Keep, Knob, Later, Remove, Step, line, steps
+from carptwist.config.reload import AT_START, Add, Change, Hooks, Keep, Knob, Later, Remove, Step, line, steps
 from carptwist.config.schema import Configuration, HookConfig, VirtualHostConfig
-from carptwist.configuration import ConfigurationError, Reading, load
+from carptwist.configuration import ConfigurationError, Reading, load, save
 from carptwist.node import Node
 from carptwist.planes import PlaneError
 
 #: Gives a function's value in a Deferred, without holding the reactor up if it takes long.
-Aside = Callable[[Callable[[], Reading]], "Deferred[Reading]"]
+Aside = Callable[[Callable[[], Any]], "Deferred[Any]"]
 
 
 class Outcome(NamedTuple):
@@ -104,6 +104,14 @@ class Revision:
         """Do what a configuration says. Fires with what was done, in order."""
         return self._turn.run(self._adopt, wanted)
 
+    def save(self) -> Deferred[list[str]]:
+        """Write what was changed at run time into the configuration file. Fires with what was written, a line each.
+
+        Fails with :class:`carptwist.config.saving.SavingError`, whose text is for the operator, if it cannot be
+        written, and ValueError if there is no file: then the file is as before.
+        """
+        return self._turn.run(self._save)
+
     def close(self) -> Deferred[None]:
         """No step is begun any more. Fires when the last one has ended."""
         self._closed = True
@@ -148,6 +156,22 @@ class Revision:
             failed=f", {count} steps failed" if (count := sum(o.trouble is not None for o in outcomes)) else "",
         )
         return outcomes
+
+    @inlineCallbacks
+    def _save(self) -> Generator[Deferred[Any], Any, list[str]]:
+        if self.path is None:
+            raise ValueError("this daemon was started without a configuration file")
+        path, loaded, running = self.path, self.loaded, self.running
+        # What takes effect at the next start is the file's business.
+        knobs = replace(running.knobs, **{name: getattr(loaded.knobs, name) for name in AT_START})
+        wanted = replace(loaded, knobs=knobs, vhids=running.vhids)
+        written = [line(step) for step in steps(loaded, wanted) if not isinstance(step, Keep)]
+        if written:
+            yield self._aside(lambda: save(path, loaded, wanted))
+            self.loaded = wanted
+            for each in written:
+                self._log.info("carp: written into {path}: {what}", path=path, what=each)
+        return written
 
     @inlineCallbacks
     def _perform(self, step: Step) -> Generator[Deferred[Any], Any, str | None]:

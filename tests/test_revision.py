@@ -12,14 +12,16 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from carptwist.config.schema import Configuration, HookConfig, Knobs, Phrase, PlaneKind, VirtualHostConfig
-from carptwist.configuration import ConfigurationError
+from carptwist.configuration import ConfigurationError, SavingError
 from carptwist.control.commands import RefusedError
 from carptwist.control.revising import Revising
 from carptwist.control.revision_commands import BadConfigurationError
+from carptwist.control.status import StatusReport
 from carptwist.election.state import State
 from carptwist.revision import Outcome, Revision
 from carptwist.simulation.host import Nature
 from carptwist.simulation.world import World
+from carptwist.tools.status_table import render
 from carptwist.wire.advertisement import Heard, read
 
 PHRASE = "mekmitasdigoat"
@@ -222,6 +224,98 @@ class ReloadTests(RevisionCase):
         self.failureResultOf(revision.reload(), ValueError)
 
 
+class SaveTests(RevisionCase):
+    """What was changed at run time is written down."""
+
+    TEXT = (
+        "# mine\n[carp]\npreempt = yes\n[vhid 1@em0]\naddress = 192.168.1.1/24\npass = mekmitasdigoat\n"
+        "[vhid 2@em0]\naddress = 192.168.2.1/24\npass = mekmitasdigoat\n"
+    )
+
+    def test_changes_are_written_and_are_none_any_more(self) -> None:
+        """A reload afterwards has nothing to undo."""
+        self.file(self.TEXT)
+        self.node.change(replace(ONE, advskew=7))
+        self.node.add(vhid(3))
+        self.node.remove("2@em0")
+        self.node.roster.set_knobs(replace(self.node.roster.knobs, log=2))
+        self.world.run(1)
+        self.assertEqual(
+            self.successResultOf(self.revision.save()),
+            [
+                "[carp]: log 1 -> 2",
+                "2@em0: removed",
+                "1@em0: advskew 0 -> 7",
+                "3@em0: added with 192.168.3.1/24",
+            ],
+        )
+        self.assertEqual(
+            self.path.read_text(),
+            "# mine\n[carp]\npreempt = yes\nlog = 2\n[vhid 1@em0]\naddress = 192.168.1.1/24\npass = mekmitasdigoat\n"
+            "advskew = 7\n\n[vhid 3@em0]\naddress = 192.168.3.1/24\npass = mekmitasdigoat\n",
+        )
+        self.assertEqual(self.told(self.revision.reload()), ["1@em0: unchanged", "3@em0: unchanged"])
+        self.assertEqual(self.successResultOf(self.revision.save()), [])
+
+    def test_what_waits_for_the_next_start_stays_in_the_file(self) -> None:
+        """What runs is not what it says, and is no change of anybody's."""
+        self.file(self.TEXT.replace("preempt = yes", "preempt = yes\nstate_dir = /elsewhere"))
+        self.told(self.revision.reload())
+        self.node.change(replace(ONE, advskew=7))
+        self.assertEqual(self.successResultOf(self.revision.save()), ["1@em0: advskew 0 -> 7"])
+        self.assertIn("state_dir = /elsewhere\n", self.path.read_text())
+
+    def test_a_refusal_changes_nothing(self) -> None:
+        """The file was edited, or there is none; what runs stays told apart."""
+        self.file(self.TEXT.replace("168.2.1", "168.2.2"))
+        self.node.change(replace(ONE, advskew=7))
+        self.failureResultOf(self.revision.save(), SavingError)
+        self.assertEqual(self.revision.loaded, BOTH)
+        self.assertIn("192.168.2.2", self.path.read_text())
+        revision = Revision(BOTH, node=self.node, set_hooks=self.hooks.append)
+        self.failureResultOf(revision.save(), ValueError)
+
+
+class StatusTests(RevisionCase):
+    """What is as the configuration says, and what is not."""
+
+    def test_each_vhid_and_each_setting_is_told_apart(self) -> None:
+        """As in the file, changed, not in it, in it and not running."""
+        report = StatusReport(
+            self.node.roster, host="a", seconds=lambda: 0.0, wall=lambda: 0.0, loaded=lambda: self.revision.loaded
+        )
+        before = report.snapshot()
+        self.assertEqual([each["configured"] for each in before["vhids"]], ["file", "file"])
+        self.assertEqual(before["unsaved"], [])
+        self.assertNotIn("configuration", render(before))
+        self.node.change(replace(ONE, advskew=7))
+        self.node.add(vhid(3))
+        self.node.remove("2@em0")
+        self.node.roster.set_knobs(replace(self.node.roster.knobs, log=2))
+        self.world.run(1)
+        after = report.snapshot()
+        self.assertEqual([each["configured"] for each in after["vhids"]], ["changed", "not in the configuration"])
+        self.assertEqual(
+            after["unsaved"],
+            [
+                "net.inet.carp.log is 2, in the configuration 1",
+                "1@em0: advskew is 7, in the configuration 0",
+                "3@em0 is not in the configuration",
+                "2@em0 is in the configuration, and was removed",
+            ],
+        )
+        for text in after["unsaved"]:
+            self.assertIn(text, render(after))
+
+    def test_what_waits_for_the_next_start_is_nobodys_change(self) -> None:
+        """state_dir is no setting that anybody can change at run time."""
+        report = StatusReport(
+            self.node.roster, host="a", seconds=lambda: 0.0, wall=lambda: 0.0, loaded=lambda: self.revision.loaded
+        )
+        self.adopt(replace(BOTH, knobs=replace(BOTH.knobs, state_dir="/elsewhere")))
+        self.assertEqual(report.snapshot()["unsaved"], [])
+
+
 class RevisingTests(RevisionCase):
     """The answers of the control protocol."""
 
@@ -236,6 +330,17 @@ class RevisingTests(RevisionCase):
             {"action": "remove", "subject": "2@em0", "text": "removed", "undoes": False, "trouble": None},
         )
         self.assertEqual([step["action"] for step in steps], ["remove", "keep"])
+
+    def test_a_save_tells_what_it_has_written(self) -> None:
+        """And a refusal is one of the protocol."""
+        self.file(SaveTests.TEXT)
+        self.assertEqual(self.successResultOf(self.revising.save()), {"path": str(self.path), "written": []})
+        self.node.change(replace(ONE, advskew=7))
+        answer = self.successResultOf(self.revising.save())
+        self.assertEqual(answer["written"], ["1@em0: advskew 0 -> 7"])
+        self.path.unlink()
+        self.node.change(replace(ONE, advskew=8))
+        self.failureResultOf(self.revising.save(), RefusedError)
 
     def test_a_bad_file_is_an_error_of_its_own_kind(self) -> None:
         """So that a program can tell it from a refusal."""

@@ -32,7 +32,7 @@ LIVE: Final = frozenset(
     {"addresses", "phrases", "advbase", "advskew", "dialect", "replay", "peers", "peers6", "sources"}
 )
 #: Host-wide settings that are looked at once, at the start.
-_AT_START: Final = frozenset({"state_dir"})
+AT_START: Final = frozenset({"state_dir"})
 #: Allow several vhids of an interface to have the same address.
 _BALANCE: Final = frozenset({"arpbalance", "ndbalance"})
 #: The parts of a configuration that have steps of their own.
@@ -226,7 +226,7 @@ def _knobs(running: Knobs, wanted: Knobs, loaded: Knobs) -> Iterable[Step]:
         now, then = getattr(running, field.name), getattr(wanted, field.name)
         if now == then:
             continue
-        if field.name in _AT_START:
+        if field.name in AT_START:
             yield Later("carp", f"{field.name} {_one(now)} -> {_one(then)}")
         else:
             yield Knob(field.name, now, then, undoes=now != getattr(loaded, field.name))

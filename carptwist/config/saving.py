@@ -136,8 +136,8 @@ def _changed(before: Any, after: Any, kind: str) -> Mapping[Key, tuple[str, ...]
 class _Line:
     """A line of the file, numbered, and what becomes of it: ``text`` is None when it goes.
 
-    ``before`` and ``after`` are new lines around it; ``more`` are further values of the setting that it belongs to, which
-    come first of those after it.
+    ``before`` and ``after`` are new lines around it; ``more`` are further values of the setting that it belongs to,
+    which come first of those after it.
     """
 
     def __init__(self, text: str) -> None:

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from carptwist import __version__
 from carptwist.control import commands
 from carptwist.control.commands import PROTOCOL, Hello
-from carptwist.control.revision_commands import Plan, Reload, unpacked
+from carptwist.control.revision_commands import Plan, Reload, Save, unpacked
 
 Event = dict[str, Any]
 
@@ -99,6 +99,13 @@ class ControlClient:
         :raises BadConfigurationError: there are errors in the file.
         """
         answer = yield self._call(Plan, path=path)
+        return unpacked(answer["octets"])
+
+    @inlineCallbacks
+    def save(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+        """Have the daemon write what was changed at run time into its configuration file. Where that cannot be, the
+        file stays as it was."""
+        answer = yield self._call(Save)
         return unpacked(answer["octets"])
 
     def ifconfig(self, interface: str, words: Sequence[str]) -> Deferred[str]:

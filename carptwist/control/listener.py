@@ -32,7 +32,7 @@ from carptwist.control.commands import PART, PROTOCOL, BadRequestError, BusyErro
 from carptwist.control.desk import Desk
 from carptwist.control.framing import Boxes, FramingError
 from carptwist.control.revising import Revising
-from carptwist.control.revision_commands import Plan, Reload, packed
+from carptwist.control.revision_commands import Plan, Reload, Save, packed
 from carptwist.control.turnstile import Turnstile
 from carptwist.moderation import Moderation
 
@@ -249,6 +249,11 @@ class ControlProtocol(AMP):
         self._desk()
         return self._house.revising.plan(path).addCallback(lambda plan: {"octets": packed(plan)})
 
+    def _save(self) -> Deferred[dict[str, Any]]:
+        desk, who = self._desk()
+        desk.audit(who, "save")
+        return self._house.revising.save().addCallback(lambda done: {"octets": packed(done)})
+
 
 _ANSWERS: dict[bytes, tuple[type[Command], Callable[..., Any]]] = {
     command.commandName: (command, answer)
@@ -263,6 +268,7 @@ _ANSWERS: dict[bytes, tuple[type[Command], Callable[..., Any]]] = {
         (commands.State, ControlProtocol._state),
         (Reload, ControlProtocol._reload),
         (Plan, ControlProtocol._plan),
+        (Save, ControlProtocol._save),
     )
 }
 

@@ -1,4 +1,4 @@
-"""``carpctl reload`` and ``carpctl plan``: their answers, as JSON-able values.
+"""``carpctl reload``, ``plan`` and ``save``: their answers, as JSON-able values.
 
 ``steps`` has one object per step: ``action`` (keep, change, restart, add, remove, set, later), ``subject``, ``text``,
 ``undoes`` (a change made at run time), and for a reload ``trouble`` (null, or why it failed). A plan has ``forecast``
@@ -82,6 +82,18 @@ class Revising:
             "steps": [described(step) for step in self._revision.plan(wanted)],
             "forecast": list(self._forecasts(wanted)),
         }
+
+    @inlineCallbacks
+    def save(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+        """Write what was changed at run time into the configuration file; ``written`` has a line for each change.
+
+        :raises RefusedError: it cannot be written; the file is as before.
+        """
+        try:
+            written: list[str] = yield self._revision.save()
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
+        return {"path": self._revision.path, "written": written}
 
     def _forecasts(self, wanted: Configuration) -> Generator[dict[str, Any], None, None]:
         running = self._revision.running

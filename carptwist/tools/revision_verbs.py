@@ -1,7 +1,7 @@
-"""``carpctl reload`` and ``carpctl plan``: the configuration of a running daemon is exchanged, or would be.
+"""``carpctl reload``, ``plan``, ``save``: the configuration of a running daemon is exchanged, would be, or is written.
 
-Both print one line per step, in the order in which it is done. Exit code 1 if a step of a reload has failed; what was
-done by then is printed all the same.
+All print one line per change, the first two in the order in which it is done. Exit code 1 if a step of a reload has
+failed; what was done is printed all the same.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks
 
 from carptwist.control.client import ControlClient
+from carptwist.control.commands import RefusedError
+from carptwist.tools.terminal import Terminal
 
 FAILED = 1
 #: A reload waits for the kernel, vhid by vhid.
@@ -23,7 +25,7 @@ RELOAD_SECONDS = 300.0
 
 
 def add(verbs: Any) -> None:
-    """Add both verbs to carpctl's."""
+    """Add these verbs to carpctl's."""
     reload = verbs.add_parser("reload", help="read the configuration again; unchanged vhids notice nothing")
     reload.add_argument("--json", action="store_true", help="print one JSON object")
     reload.set_defaults(ask=_reload, limit=RELOAD_SECONDS)
@@ -33,6 +35,9 @@ def add(verbs: Any) -> None:
     )
     plan.add_argument("--json", action="store_true", help="print one JSON object")
     plan.set_defaults(ask=_plan)
+    save = verbs.add_parser("save", help="write what was changed at run time into the configuration file")
+    save.add_argument("--json", action="store_true", help="print one JSON object")
+    save.set_defaults(ask=_save)
 
 
 @inlineCallbacks
@@ -51,6 +56,35 @@ def _reload(client: ControlClient, arguments: argparse.Namespace) -> Generator[D
 def _plan(client: ControlClient, arguments: argparse.Namespace) -> Generator[Deferred[Any], Any, str]:
     answer = yield client.plan(os.path.abspath(arguments.file) if arguments.file else "")
     return json.dumps(answer, indent=2, ensure_ascii=False) if arguments.json else plan_text(answer)
+
+
+@inlineCallbacks
+def _save(client: ControlClient, arguments: argparse.Namespace) -> Generator[Deferred[Any], Any, str]:
+    answer = yield client.save()
+    return json.dumps(answer, indent=2, ensure_ascii=False) if arguments.json else save_text(answer)
+
+
+@inlineCallbacks
+def save_too(
+    client: ControlClient, arguments: argparse.Namespace, out: Terminal
+) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+    """After a change with ``--save``: write it, and whatever else was changed before. Gives what to add to JSON."""
+    if not arguments.save:
+        return {}
+    try:
+        answer = yield client.save()
+    except RefusedError as error:
+        raise RefusedError(f"done, but not saved: {error}") from None
+    if not arguments.json:
+        out.say(save_text(answer))
+    return {"saved": answer}
+
+
+def save_text(answer: dict[str, Any]) -> str:
+    """What was written, for people."""
+    if not answer["written"]:
+        return f"nothing is to be written: {answer['path']} says what runs"
+    return "\n".join(f"{answer['path']}: {each}" for each in answer["written"])
 
 
 def reload_text(answer: dict[str, Any]) -> str:

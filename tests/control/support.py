@@ -52,6 +52,10 @@ class WrittenRevising(Revising):
         self.asked.append("reload")
         return self._answer()
 
+    def save(self) -> Deferred[dict[str, Any]]:
+        self.asked.append("save")
+        return self._answer()
+
     def plan(self, path: str) -> Deferred[dict[str, Any]]:
         self.asked.append(f"plan {path}")
         return self._answer()

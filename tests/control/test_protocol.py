@@ -26,6 +26,7 @@ from carptwist.control.revision_commands import (
     BadConfigurationError,
     Plan,
     Reload,
+    Save,
     packed,
     unpacked,
 )
@@ -109,9 +110,9 @@ class RevisionTests(ControlTestCase):
         step = {"action": "keep", "text": "unchanged", "undoes": False, "trouble": None}
         self.revising.answer = {"steps": [{"subject": f"{number}@em0", **step} for number in range(3000)]}
         client = self.client()
-        for asking in (client.reload(), client.plan("/etc/carp.ini"), client.plan()):
+        for asking in (client.reload(), client.plan("/etc/carp.ini"), client.plan(), client.save()):
             self.assertEqual(self.answer(asking), self.revising.answer)
-        self.assertEqual(self.revising.asked, ["reload", "plan /etc/carp.ini", "plan "])
+        self.assertEqual(self.revising.asked, ["reload", "plan /etc/carp.ini", "plan ", "save"])
 
     def test_a_bad_configuration_is_a_typed_error(self) -> None:
         """With the errors as its text; a refusal is another type."""
@@ -128,6 +129,7 @@ class RevisionTests(ControlTestCase):
         amp, _, self.pump = self.connect()
         self.refusal(amp.callRemote(Reload), RefusedError)
         self.refusal(amp.callRemote(Plan, path=""), RefusedError)
+        self.refusal(amp.callRemote(Save), RefusedError)
         self.assertEqual(self.revising.asked, [])
 
 

@@ -12,6 +12,7 @@ from carptwist.control import grammar, printing
 from carptwist.control.client import ControlClient
 from carptwist.control.commands import NotFoundError
 from carptwist.control.grammar import GrammarError
+from carptwist.tools import revision_verbs
 from carptwist.tools.terminal import Terminal, UsageError
 
 SUMMARY = "show and change virtual hosts, in the words of ifconfig(8)"
@@ -20,6 +21,7 @@ SUMMARY = "show and change virtual hosts, in the words of ifconfig(8)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-a", dest="all", action="store_true", help="show all interfaces")
+    parser.add_argument("--save", action="store_true", help="write what differs from the configuration file into it")
     # One argument for all: -vhid and -alias are words of ifconfig(8), and no options.
     parser.add_argument(
         "words",
@@ -31,11 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     words = arguments.words
-    if "--json" in words:
-        words.remove("--json")
-        arguments.json = True
+    for option in ("--json", "--save"):
+        if option in words:
+            words.remove(option)
+            setattr(arguments, option.removeprefix("--"), True)
     if arguments.all and words:
         raise UsageError("ifconfig: -a shows all interfaces, and takes no words")
+    if arguments.save and len(words) < 2:
+        raise UsageError("ifconfig: --save goes with a change; carpctl save writes those that were made before")
     if len(words) > 1:
         try:
             grammar.ifconfig(words[0], words[1:])
@@ -48,10 +53,11 @@ def ask(client: ControlClient, arguments: argparse.Namespace, out: Terminal) -> 
     interface, *words = arguments.words or [None]
     if words:
         done = yield client.ifconfig(interface, words)
-        if arguments.json:
-            out.say_json({"done": done})
-        else:
+        if not arguments.json:
             out.say(done)
+        saved = yield revision_verbs.save_too(client, arguments, out)
+        if arguments.json:
+            out.say_json({"done": done, **saved})
         return
     interfaces = yield client.interfaces(interface)
     status = yield client.status()

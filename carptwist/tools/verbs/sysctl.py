@@ -12,6 +12,7 @@ from carptwist.control import grammar, printing
 from carptwist.control.client import ControlClient
 from carptwist.control.commands import NotFoundError
 from carptwist.control.grammar import PREFIX, Assignment, GrammarError
+from carptwist.tools import revision_verbs
 from carptwist.tools.terminal import Terminal, UsageError
 
 SUMMARY = "read and write net.inet.carp.*, as sysctl(8)"
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", dest="all", action="store_true", help="all of them")
     parser.add_argument("-n", dest="bare", action="store_true", help="the values without the names")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--save", action="store_true", help="write what differs from the configuration file into it")
     parser.add_argument("name", nargs="*", metavar="NAME[=VALUE]", help="such as net.inet.carp.preempt=1")
 
 
@@ -35,6 +37,8 @@ def check(arguments: argparse.Namespace) -> None:
         ]
     except GrammarError as error:
         raise UsageError(f"sysctl: {error}") from None
+    if arguments.save and all(value is None for _, value in arguments.wanted):
+        raise UsageError("sysctl: --save goes with a change; carpctl save writes those that were made before")
 
 
 @inlineCallbacks
@@ -55,5 +59,6 @@ def ask(client: ControlClient, arguments: argparse.Namespace, out: Terminal) -> 
             printed[each] = known[each]
             if not arguments.json:
                 out.say(printing.sysctl(each, known[each], bare=arguments.bare))
+    printed.update((yield revision_verbs.save_too(client, arguments, out)))
     if arguments.json:
         out.say_json(printed)
