@@ -23,7 +23,6 @@ from carptwist.control.desk import Desk
 from carptwist.control.listener import ControlFactory, ControlProtocol
 from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport
-from carptwist.control.unsaved import differences
 from carptwist.interfaces import LinkState
 from carptwist.node import Node
 from carptwist.simulation.segment import Segment
@@ -102,9 +101,7 @@ class ControlTestCase(SynchronousTestCase):
             host="a",
             seconds=self.clock.seconds,
             wall=lambda: WALL + self.clock.seconds(),
-            unsaved=lambda: list(
-                differences(self.configuration, roster.knobs, (vhost.config for vhost in roster.all()))
-            ),
+            loaded=lambda: self.configuration,
         )
         self.desk = self.make_desk()
         self.revising = WrittenRevising()

@@ -184,6 +184,50 @@ class ReloadTests(SceneTestCase):
         code, complaint = self.carpctl(scene, "a", "reload", "--json")
         self.assertEqual((code, complaint), (1, "carpctl: 1 of 3 steps failed\n"))
 
+    def test_changes_made_at_run_time(self) -> None:
+        """Are told apart in the status, are written into the file with --save, with its comments, and are there after
+        a start; those that were not saved are undone by a reload, without the vhid that was not changed noticing."""
+        scene = self.scene(1)
+        text = configuration(more="# the lab's own\n" + second())
+        daemon = scene.daemon("a", text)
+        scene.await_master("a")
+        scene.await_master("a", 2)
+        daemon.carpctl("ifconfig", "em0", "vhid", "2", "advskew", "9")
+        daemon.carpctl("ifconfig", "em0", "add", "vhid", "3", "pass", PHRASE, "192.0.2.9/24")
+        configured = {vhid["vhid"]: vhid["configured"] for vhid in daemon.status()["vhids"]}
+        self.assertEqual(configured, {1: "file", 2: "changed", 3: "not in the configuration"})
+        self.assertIn("3@em0 is not in the configuration", daemon.carpctl("status"))
+        undone = " (a change made at run time is undone)"
+        self.assertEqual(
+            daemon.carpctl("reload").splitlines(),
+            [f"3@em0: removed{undone}", "1@em0: unchanged", f"2@em0: advskew 9 -> 0{undone}"],
+        )
+
+        before = daemon.configuration.read_text()
+        saved = daemon.carpctl("ifconfig", "--save", "em0", "vhid", "2", "advskew", "7")
+        self.assertIn(f"{daemon.configuration}: 2@em0: advskew 0 -> 7", saved)
+        self.assertEqual(daemon.configuration.read_text(), before.replace(second(), second(advskew=7)))
+        self.assertEqual(daemon.configuration.stat().st_mode & 0o777, 0o600)
+        self.assertIn("net.inet.carp.log: 1 -> 2", daemon.carpctl("sysctl", "--save", "net.inet.carp.log=2"))
+        daemon.carpctl("ifconfig", "em0", "add", "vhid", "3", "pass", PHRASE, "192.0.2.9/24")
+        self.assertIn("3@em0: added with 192.0.2.9/24", daemon.carpctl("save"))
+        self.assertIn("nothing is to be written", daemon.carpctl("save"))
+        self.assertNotIn("configuration", daemon.carpctl("status"))
+        self.assertIn("# the lab's own\n", daemon.configuration.read_text())
+        daemon.configuration.write_text(daemon.configuration.read_text().replace("advskew = 7", "advskew = 8"))
+        code, complaint = self.carpctl(scene, "a", "ifconfig", "em0", "vhid", "2", "advskew", "5", "--save")
+        self.assertEqual(code, 1)
+        self.assertIn("done, but not saved: ", complaint)
+        self.assertIn("was changed since it was read", complaint)
+
+        daemon.stop()
+        daemon.start()
+        scene.await_master("a", 3)
+        status = daemon.status()
+        self.assertEqual([(vhid["vhid"], vhid["advskew"]) for vhid in status["vhids"]], [(1, 0), (2, 8), (3, 0)])
+        self.assertEqual(status["sysctl"]["log"], 2)
+        self.assertEqual(status["unsaved"], [])
+
     @staticmethod
     def carpctl(scene: Scene, name: str, *words: str) -> tuple[int, str]:
         """The exit code of carpctl, and what it says on stderr."""
