@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 
-from carptwist.config.schema import ReplayMode
+from carptwist.config.schema import Configuration, ReplayMode
 from carptwist.control.status import StatusReport
 from carptwist.tools.status_table import render
 from carptwist.wire import carp
@@ -23,7 +23,9 @@ class StatusTableTests(NodeCase):
         said = carp.Advertisement(vhid=1, advskew=0, advbase=1, demote=0, counter=7, digest=digest)
         for _ in range(3):
             self.hear(frame4(said, source_mac=carp.virtual_mac(1), source=OTHER4, dscp=dscp))
-        report = StatusReport(self.roster, host="node", seconds=self.clock.seconds, wall=lambda: 0.0)
+        report = StatusReport(
+            self.roster, host="node", seconds=self.clock.seconds, wall=lambda: 0.0, loaded=Configuration
+        )
         return render(report.snapshot())
 
     def test_refused(self) -> None:
