@@ -62,9 +62,9 @@ def _shared_twice(hosts: Sequence[VirtualHostLines], knobs: Knobs) -> Iterator[t
             if address.ip in own:
                 yield line, f"{host.label} address = {address}: a second time, after line {own[address.ip]}"
             elif owner is not host:
-                remedy = _why_not_balanced(address, owner, host, knobs)
+                remedy = why_not_balanced(address.ip, owner.interface, host.interface, knobs)
                 if remedy is None:
-                    balanced[address.ip] = _knob(address)
+                    balanced[address.ip] = knob_of(address.ip)
                 else:
                     place = f"{owner.label} already, on line {first_line}"
                     text = f"belongs to {place}: an address has one virtual host{remedy}"
@@ -73,17 +73,17 @@ def _shared_twice(hosts: Sequence[VirtualHostLines], knobs: Knobs) -> Iterator[t
     yield from _without_virtual_mac(hosts, balanced)
 
 
-def _why_not_balanced(
-    address: AddressWithPrefix, owner: VirtualHostLines, host: VirtualHostLines, knobs: Knobs
+def why_not_balanced(
+    address: IPv4Address | IPv6Address, interface: str | None, other: str | None, knobs: Knobs
 ) -> str | None:
-    """What to add to the refusal of an address in a second virtual host; None if both may have it."""
-    if host.interface is None or host.interface != owner.interface:
+    """Whether virtual hosts of these interfaces may both have an address: what to add to the refusal, or None."""
+    if interface is None or interface != other:
         return ""
-    if _is_of_a_link(address):
+    if address.version == 6 and address.is_link_local:
         return "; a link-local one cannot be balanced"
-    if knobs.arpbalance if address.version == 4 else knobs.ndbalance:
+    if getattr(knobs, knob_of(address)):
         return None
-    return f", unless {_knob(address)} = yes in [carp] divides its clients among several of one interface"
+    return f", unless {knob_of(address)} = yes divides its clients among several of one interface"
 
 
 def _without_virtual_mac(
@@ -115,7 +115,8 @@ def _hosts_that_are_shared(hosts: Iterable[VirtualHostLines]) -> Iterator[tuple[
                 yield line, f"{host.label} {key} = {address}: a shared address, of {owner.label}"
 
 
-def _knob(address: AddressWithPrefix) -> str:
+def knob_of(address: IPv4Address | IPv6Address) -> str:
+    """The host-wide setting by which the clients of an address may be divided."""
     return "arpbalance" if address.version == 4 else "ndbalance"
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.logger import Logger
 
-from carptwist.config.schema import VirtualHostConfig
+from carptwist.config.rules import knob_of, why_not_balanced
+from carptwist.config.schema import PlaneKind, VirtualHostConfig
 from carptwist.control import grammar
 from carptwist.control.commands import BadRequestError, BusyError, NotFoundError, RefusedError
 from carptwist.control.grammar import GrammarError, IfconfigChange
@@ -93,6 +94,7 @@ class Desk:
 
     def sysctl(self, who: str, name: str, value: str) -> tuple[int, int]:
         """Write a short name."""
+        self._still_balanced(name, value)
         try:
             before, after = Sysctls(self._node.roster).write(name, value)
         except SysctlError as error:
@@ -240,8 +242,30 @@ class Desk:
     def _nobody_elses(self, ip: IPv4Address | IPv6Address, config: VirtualHostConfig) -> None:
         for vhost in self._node.roster.all():
             elsewhere = ip.is_link_local and ip.version == 6 and vhost.config.interface != config.interface
-            if vhost.name != config.name and not elsewhere and ip.packed in vhost.shared:
-                raise RefusedError(f"{ip} belongs to {vhost.name} already: an address has one virtual host")
+            if vhost.name == config.name or elsewhere or ip.packed not in vhost.shared:
+                continue
+            remedy = why_not_balanced(ip, vhost.config.interface, config.interface, self._node.roster.knobs)
+            if remedy is not None:
+                raise RefusedError(f"{ip} belongs to {vhost.name} already: an address has one virtual host{remedy}")
+            for each in (vhost.config, config):
+                if each.plane is PlaneKind.INTERFACE:
+                    raise RefusedError(
+                        f"{ip} belongs to {vhost.name} already, and {knob_of(ip)} divides clients among virtual MACs: "
+                        f"plane = interface of {each.name} has none"
+                    )
+
+    def _still_balanced(self, name: str, value: str) -> None:
+        """Balancing is not switched off under addresses that would be left to several virtual hosts."""
+        if value.strip().strip("+-0"):
+            return  # not off
+        roster = self._node.roster
+        for vhost in roster.all():
+            for address in vhost.config.addresses:
+                if knob_of(address.ip) == name and roster.balances(vhost.config.interface, address.ip.packed):
+                    where = vhost.config.interface
+                    raise RefusedError(
+                        f"{address.ip} has several virtual hosts on {where}: leave it to one of them first"
+                    )
 
 
 def _replaced(config: VirtualHostConfig, **settings: Any) -> VirtualHostConfig:

@@ -351,13 +351,13 @@ def test_without_the_knob_it_has_one_and_the_knob_is_named() -> None:
     assert errors(BALANCED.replace("arpbalance = yes", "arpbalance = no")) == [
         (
             "9: [vhid 2@em0] address = 10.0.0.1/24: belongs to [vhid 1@em0] already, on line 5: an address has one "
-            "virtual host, unless arpbalance = yes in [carp] divides its clients among several of one interface"
+            "virtual host, unless arpbalance = yes divides its clients among several of one interface"
         )
     ]
     assert errors(BALANCED.replace("ndbalance = yes\n", "\n")) == [
         (
             "10: [vhid 2@em0] address = 2001:db8::1/64: belongs to [vhid 1@em0] already, on line 6: an address has one "
-            "virtual host, unless ndbalance = yes in [carp] divides its clients among several of one interface"
+            "virtual host, unless ndbalance = yes divides its clients among several of one interface"
         )
     ]
 

@@ -28,7 +28,7 @@ from carptwist.lab.prober import Prober
 from carptwist.lab.scene import Scene, virtual_mac
 from carptwist.tools.capture import read_capture
 from carptwist.wire import arp, neighbor
-from carptwist.wire.ethernet import format_mac
+from carptwist.wire.ethernet import format_mac, is_group
 from tests.lab.support import ALLOWED_SECONDS, SceneTestCase
 
 EXAMPLES = Path(__file__).parents[2] / "conf" / "examples" / "arpbalance"
@@ -110,7 +110,7 @@ class Balancing(SceneTestCase):
         self.assertEqual(len(taken), 1)
         return taken[0]
 
-    def await_split(self, scene: Scene, masters: dict[int, str], since: float = 0.0) -> None:
+    def await_split(self, scene: Scene, masters: dict[int, str]) -> None:
         """Wait until the vhids have these masters and every client is served, by the MASTER of its vhid."""
         scene.wait(
             lambda: all(scene.watcher.master(vhid) == name for vhid, name in masters.items()), f"the masters: {masters}"
@@ -154,12 +154,17 @@ class Balancing(SceneTestCase):
         halves = {client.link_address: client for client in self.clients}
         questions = {client.link_address: 0 for client in self.clients}
         answers = dict(questions)
+        #: Whether the half was still there, and the answers to that.
+        self.asked_alone, self.answered_alone = dict(questions), dict(questions)
+        alone: dict[bytes, bool] = {}
         for frame in (each.frame for each in read_capture(str(self.capture))):
             packet = arp.read(frame)
             message = neighbor.read(frame)
             if isinstance(packet, arp.Arp):
                 if packet.target == shared and packet.sender != shared:
                     questions[frame[6:12]] += 1
+                    alone[frame[6:12]] = not is_group(frame[:6])
+                    self.asked_alone[frame[6:12]] += alone[frame[6:12]]
                 if packet.sender != shared:
                     continue
                 self.assertEqual(packet.operation, arp.REPLY)
@@ -168,6 +173,8 @@ class Balancing(SceneTestCase):
                 self.assertNotEqual(message.source, shared)
                 if message.target == shared:
                     questions[frame[6:12]] += 1
+                    alone[frame[6:12]] = not is_group(frame[:6])
+                    self.asked_alone[frame[6:12]] += alone[frame[6:12]]
                 continue
             elif isinstance(message, neighbor.NeighborAdvertisement) and message.target == shared:
                 told = message.link_address
@@ -176,6 +183,7 @@ class Balancing(SceneTestCase):
             half = halves[frame[:6]]  # to nobody else, and not to everybody
             self.assertEqual([format_mac(told), format_mac(frame[6:12])], [half.mac] * 2)
             answers[frame[:6]] += 1
+            self.answered_alone[frame[:6]] += alone.get(frame[:6], False)
         for address, number in answers.items():
             self.assertGreater(number, 0, format_mac(address))
             self.assertLessEqual(number, questions[address], "more answers than questions: somebody else answers, too")
@@ -198,6 +206,24 @@ class Lives(Balancing):
             self.assert_caches()
         self.assert_only_one_half_suffered(scene, 0, began, 0.0)
         self.judge(scene)
+
+    def test_what_a_client_knows_ages(self) -> None:
+        """It asks its half alone whether that is still there, is told so, and misses nothing meanwhile."""
+        scene = self.start()
+        version = ip_address(self.shared).version
+        for client in self.clients:
+            for setting, value in (("base_reachable_time_ms", 400), ("delay_first_probe_time", 1)):
+                client.host.namespace.sysctl(f"ipv{version}.neigh.em0.{setting}", value)
+        self.forget([client.host for client in self.clients])  # of what it knows already the age is settled
+        began = time.time()
+        time.sleep(6)
+        self.await_split(scene, {1: "a", 2: "b"})
+        self.assert_only_one_half_suffered(scene, 0, began, 0.0)
+        self.judge(scene)
+        for client in self.clients:
+            asked, answered = (each[client.link_address] for each in (self.asked_alone, self.answered_alone))
+            self.assertGreater(asked, 1, client.address)
+            self.assertLessEqual(asked - answered, 1, client.address)  # the last one may be on its way
 
     def test_one_half_fails_over_and_returns(self) -> None:
         """The other half notices nothing of the crash of a host, nor of its return; and the caches stay as they are."""
