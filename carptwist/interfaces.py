@@ -185,6 +185,7 @@ class Will(NamedTuple):
 
     ``requests`` are rtnetlink(7) messages, each field one datagram, that take the addresses away; what they find gone
     does not matter. ``farewell`` are whole frames, signed, that leave through the device of index ``interface``.
+    Their counters are random ones that no other advertisement bears: the others may refuse what they have heard before.
     """
 
     requests: tuple[bytes, ...]

@@ -11,7 +11,8 @@
 
 Anything but the counter is forged at will. So only what was *introduced*, by an advertisement with a counter that was
 new, tells of a source; a replay introduces nothing, and makes no source move. And a source may repeat only what it
-introduced itself.
+introduced itself, or a source of the other family: OpenBSD sends one counter over IPv4 and IPv6. That opens nothing:
+whoever can repeat that counter at all can do so from its introducer's address.
 
 OpenBSD draws another counter when its interface is made anew, at a reboot: a source that changes twice within a
 minute is none.
@@ -68,16 +69,25 @@ class Constancy:
         moves = network_control or (len(kept) == _KEPT and now - kept[0][1] < steady)
         self._habits[source] = Habit(moves=True) if moves else Habit(False, kept)
         if moves:
-            self._repeating.discard(source)
+            self._repeating.clear()  # those that go on repeating are back at once
         return True
 
     def may_repeat(self, source: bytes, counter: int) -> bool:
         """Whether a counter that is heard again from a source says nothing against it."""
         habit = self._habits.get(source)
-        if habit is None or not any(counter == known for known, _ in habit.introduced):
+        if habit is not None and habit.moves:
+            return False
+        if not any(self._may_share(other, source, counter) for other in self._habits):
             return False
         self._repeating.add(source)
         return True
+
+    def _may_share(self, introducer: bytes, source: bytes, counter: int) -> bool:
+        """Whether ``source`` may repeat this counter because ``introducer`` has introduced it: it is the same, or the
+        same host's address of the other family, for all that can be known."""
+        if introducer != source and len(introducer) == len(source):
+            return False
+        return any(counter == known for known, _ in self._habits[introducer].introduced)
 
     def repeats(self, source: bytes) -> bool:
         """Whether this source was heard to repeat what it may: its advertisements cannot be protected."""

@@ -35,6 +35,29 @@ def test_no_other_source_may() -> None:
     assert not constancy.repeats(OTHER)
 
 
+def test_the_other_family_shares_it() -> None:
+    """OpenBSD has one counter for both, and one address of each; whichever is heard first."""
+    ipv6 = b"\xfe\x80" + bytes(14)
+    for first, second in ((OPENBSD, ipv6), (ipv6, OPENBSD)):
+        constancy = Constancy()
+        introduce(constancy, COOKIE, source=first)
+        assert constancy.may_repeat(second, COOKIE)
+        assert constancy.repeats(second)
+        assert not constancy.may_repeat(second, COOKIE + 1)
+        introduce(constancy, 5, source=first, network_control=True)
+        assert not constancy.repeats(second)
+        assert not constancy.may_repeat(second, COOKIE)
+
+
+def test_a_source_that_moves_shares_nothing() -> None:
+    """Whatever one of the other family has introduced."""
+    ipv6 = b"\xfe\x80" + bytes(14)
+    constancy = Constancy()
+    introduce(constancy, COOKIE)
+    introduce(constancy, 5, source=ipv6, network_control=True)
+    assert not constancy.may_repeat(ipv6, COOKIE)
+
+
 def test_a_source_that_used_cs7_may_not() -> None:
     """FreeBSD's and ours is CS7; OpenBSD's never is."""
     constancy = Constancy()

@@ -11,13 +11,15 @@ import contextlib
 import socket
 import threading
 import time
+import unittest
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
-from carptwist.lab.scene import Scene
+from carptwist.lab.scene import SHARED4, Scene
 from carptwist.links import membership
 from carptwist.wire.advertisement import Heard, frame4, frame6, read
 from tests.lab.support import SceneTestCase, configuration
+from tests.lab.test_ucarp import UCARP, Ucarp, of_one_family
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
@@ -188,6 +190,63 @@ class EnforceTests(ReplayCase):
             self.assertLess(time.time() - restarted, TIMEOUT_SECONDS + 1)
             self.await_service(scene, "b", restarted)
         self.assertGreater(self.replays(scene, "b"), 10)
+
+
+class HonestTests(SceneTestCase):
+    """Nobody attacks, and nobody notices that replays are refused."""
+
+    def test_a_pair(self) -> None:
+        """A crash, a return, a bow-out and another return: all in time, and nothing is taken for a replay."""
+        scene = self.scene()
+        self.start_pair(scene, *(configuration(advskew=skew, more="replay = enforce") for skew in (0, 100)))
+        began = time.time()
+        self.crash(scene, "a")
+        scene.await_master("b", since=began)
+        self.assert_timely(scene, gone="a", since=began)
+        back = time.time()
+        self.recover(scene, "a")
+        scene.await_master("a", since=back)
+        self.await_backup(scene, "b")
+        began = time.time()
+        scene.daemons["a"].stop()
+        scene.await_master("b", since=began)
+        self.assert_brief(scene, began)
+        back = time.time()
+        scene.daemons["a"].start()
+        scene.await_master("a", since=back)
+        self.assert_brief(scene, back)
+        for name in "ab":
+            status = scene.daemons[name].status()
+            self.assertEqual(status["stats"]["replay"], 0, name)
+            self.assertEqual({peer["replay_protection"] for peer in status["vhids"][0]["peers"]}, {"protected"})
+
+    @unittest.skipIf(UCARP is None, "ucarp is not installed")
+    def test_a_kernel_like_peer(self) -> None:
+        """ucarp counts as the kernels do: it takes over, and is taken over from, as ever."""
+        scene = self.scene(judged=False, shared={SHARED4: 1})
+        ucarp = Ucarp(scene, "b", advskew=0)
+        ucarp.start()
+        ucarp.expect("MASTER")
+        daemon = scene.daemon("a", of_one_family(advskew=100, more="replay = enforce"))
+        self.await_backup(scene, "a")
+        for _ in range(2):
+            began = time.time()
+            ucarp.die(scene)
+            scene.await_master("a", since=began)
+            last = scene.watcher.last("b")
+            first = next(each for each in scene.watcher.heard("a", since=began))
+            assert last is not None
+            self.assertLess(first.at - last.at, 3 + 100 / 256 + 0.1)
+            scene.lan.heal(scene.hosts["b"])
+            back = time.time()
+            ucarp.start()
+            ucarp.expect("MASTER")
+            scene.wait(lambda: scene.logged_state("a") == "BACKUP", "a has yielded")
+            scene.wait(lambda since=back: scene.watcher.heard("b", since=since) != [], "ucarp advertises")
+            self.await_backup(scene, "a")
+        (vhid,) = daemon.status()["vhids"]
+        self.assertEqual({peer["replay_protection"] for peer in vhid["peers"]}, {"protected"})
+        self.assertEqual(vhid["replay"]["heard"], 0)
 
 
 class ObserveTests(ReplayCase):

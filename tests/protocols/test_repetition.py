@@ -178,6 +178,19 @@ class EnforceTests(RepetitionCase):
         self.hear(said(4711, dscp=4, source=THIRD4))
         self.assertEqual((self.vhost.received, self.counted), (4, 2))
 
+    def test_a_counter_that_never_changes_over_both_families(self) -> None:
+        """OpenBSD has one for both: neither family's timeout fires."""
+        vhost = self.vhid(2, "192.0.2.9/24", "2001:db8::9/64")
+        vhost.config = replace(vhost.config, replay=self.mode)
+        sign = Authenticator(PHRASE, 2, [ip_address("192.0.2.9"), ip_address("2001:db8::9")]).sign
+        one = carp.Advertisement(vhid=2, advskew=0, advbase=1, demote=0, counter=4711, digest=sign(4711))
+        for _ in range(10):
+            self.hear(frame4(one, source_mac=carp.virtual_mac(2), source=OTHER4, dscp=4))
+            self.hear(frame6(one, source_mac=carp.virtual_mac(2), source=OTHER6, dscp=0))
+            self.clock.advance(1)
+        self.assertIs(vhost.state, State.BACKUP)
+        self.assertEqual((vhost.received, vhost.refusals), (20, {}))
+
     def test_what_moves_does_not_pass_for_constant(self) -> None:
         """A dead FreeBSD's last advertisement, dressed up as OpenBSD's, is refused."""
         self.follow(self.vhost, range(3))
