@@ -147,11 +147,12 @@ class Destinations:
             # One that is not on the roster (yet) has its plan for this time.
             plan = self._plans.get(config.vhid)
             if plan is None or plan.config is not config:
-                return self._made(config)
+                return self._made(config, self._shared(config))
         return plan
 
     def _replan(self) -> None:
-        self._plans = {vhost.config.vhid: self._made(vhost.config) for vhost in self._vhosts.values()}
+        shared = self._shared()
+        self._plans = {vhost.config.vhid: self._made(vhost.config, shared) for vhost in self._vhosts.values()}
         wanted = {
             route.destination: route.source
             for plan in self._plans.values()
@@ -166,9 +167,11 @@ class Destinations:
             virtual=frozenset(mac(vhid) for vhid in self._vhosts for mac in (virtual_mac, ucarp_mac)),
         )
 
-    def _made(self, config: VirtualHostConfig) -> _Plan:
-        shared: set[Address] = {address.ip for vhost in self._vhosts.values() for address in vhost.config.addresses}
-        shared.update(address.ip for address in config.addresses)
+    def _shared(self, *others: VirtualHostConfig) -> set[Address]:
+        configs = [vhost.config for vhost in self._vhosts.values()]
+        return {address.ip for config in (*configs, *others) for address in config.addresses}
+
+    def _made(self, config: VirtualHostConfig, shared: set[Address]) -> _Plan:
         routes: dict[int, tuple[_Route, ...]] = {}
         admitted: dict[int, frozenset[bytes]] = {}
         for family, group, nobody in ((4, GROUP4, ANY4), (6, GROUP6, ANY6)):

@@ -9,7 +9,7 @@ Never a shared one: it would tie the address to a host. In this order:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from ipaddress import IPv4Address, IPv6Address
 
 from carptwist.config.schema import VirtualHostConfig
@@ -18,12 +18,11 @@ from carptwist.interfaces import LinkState
 Address = IPv4Address | IPv6Address
 
 
-def own_addresses(link: LinkState, family: int, shared: Iterable[Address]) -> list[Address]:
+def own_addresses(link: LinkState, family: int, shared: Set[Address]) -> list[Address]:
     """The addresses of a family that an interface has for itself, the one that others are told of first."""
     there: tuple[Address, ...] = link.own4 if family == 4 else link.own6
-    taken = set(shared)
     return sorted(
-        (each for each in there if each not in taken), key=lambda each: family == 6 and not each.is_link_local
+        (each for each in there if each not in shared), key=lambda each: family == 6 and not each.is_link_local
     )
 
 
@@ -47,11 +46,10 @@ def source_for(
     return min(candidates, key=lambda each: (each not in near, each.is_link_local is not peer.is_link_local))
 
 
-def source_fault(config: VirtualHostConfig, link: LinkState, shared: Iterable[Address]) -> str | None:
+def source_fault(config: VirtualHostConfig, link: LinkState, shared: Set[Address]) -> str | None:
     """Why the peers of a virtual host cannot be sent to as it is configured, or None."""
-    taken = set(shared)
     for family in sorted({address.version for address in config.addresses}):
-        own = own_addresses(link, family, taken)
+        own = own_addresses(link, family, shared)
         source = config.source_of(family)
         if source is not None and source not in own:
             return f"no source address {source} on {link.name}"

@@ -241,6 +241,8 @@ class VirtualHost:
         return self._source_fault()
 
     def _source_fault(self) -> str | None:
+        if not (self.config.peers or self.config.peers6 or self.config.sources):
+            return None  # as for nearly all; who shares what need not be gathered for that
         sharing = (self, *self._roster.on(self.config.interface).values())
         shared = {address.ip for vhost in sharing for address in vhost.config.addresses}
         return source_fault(self.config, self._link, shared)
