@@ -27,7 +27,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_interface
 from typing import Any
 
 from carptwist.config.schema import AddressWithPrefix
@@ -40,6 +40,9 @@ from carptwist.wire.internet import solicited_node
 
 #: The loopback device of every network namespace.
 LOOPBACK = 1
+#: On a macvlan that has no other IPv4 address: to a reverse path filter, even a loose one, a device without any has no
+#: way back (fib_validate_source of the kernel). Nobody out there can ask for it.
+DOORPLATE = IPv4Interface("127.112.0.1/32")
 
 _METRIC = ROUTE_METRIC + 255
 

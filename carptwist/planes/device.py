@@ -88,7 +88,7 @@ class MacvlanDevice:
         self._questions.join(parent, self._balanced)
         self._converge_balanced(kernel)
         there = kernel.addresses_on(device.number)
-        self._late = set(addresses.converge(kernel, device.number, there, self._alone, self._up))
+        self._late = set(addresses.converge(kernel, device.number, there, self._on_device, self._up))
         kernel.send(routing.unlocal6(device.number, self._local - set(self._alone)), tolerant=True)
         self._local &= set(self._alone)
         if self._up:
@@ -185,7 +185,7 @@ class MacvlanDevice:
         if device.up is not self._up:
             return f"{self.name} was set {'up' if device.up else 'down'}"
         there = {place.address for place in kernel.addresses_on(self._index)}
-        expected = [address for address in self._alone if address not in self._late]
+        expected = [address for address in self._on_device if address not in self._late]
         missing = [str(address.ip) for address in expected if address.ip not in there]
         if missing:
             return f"{_were(missing)} removed from {self.name}"
@@ -198,6 +198,12 @@ class MacvlanDevice:
     def has_balanced(self) -> bool:
         """Whether some of the addresses are under balancing, as of the last preparation."""
         return bool(self._balanced)
+
+    @property
+    def _on_device(self) -> tuple[AddressWithPrefix, ...]:
+        if any(address.version == 4 for address in self._balanced):
+            return (*self._alone, balanced.DOORPLATE)
+        return self._alone
 
     @property
     def _tables(self) -> tuple[tuple[int, tuple[AddressWithPrefix, ...]], ...]:

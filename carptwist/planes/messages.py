@@ -102,11 +102,11 @@ def new_macvlan(name: str, parent: int, mac: bytes) -> Any:
 
 def put_address(device: int, address: AddressWithPrefix, *, of_host: bool = False) -> Any:
     """Put an address on a device, without duplicate address detection and without a route of the kernel's. ``of_host``:
-    one that the kernel never chooses for a sender by itself, if it is an IPv4 address."""
+    one that the kernel never chooses for a sender by itself, if it is an IPv4 address; 127.0.0.0/8 always is."""
     message = _request(ifaddrmsg(), RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE)
     message["index"], message["prefixlen"] = device, address.network.prefixlen
     message["family"] = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    message["scope"] = _SCOPE_HOST if of_host else 0
+    message["scope"] = _SCOPE_HOST if of_host or address.is_loopback else 0
     message["attrs"] = [
         ["IFA_LOCAL", str(address.ip)],
         ["IFA_ADDRESS", str(address.ip)],

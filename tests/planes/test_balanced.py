@@ -86,6 +86,18 @@ class BalancedPlaneTests(HostTestCase):
         self.assertEqual(self.damages, [])
 
     @inlineCallbacks
+    def test_reverse_path_filters(self) -> Step:
+        """What comes in through a macvlan is let in, however the host is set for what has another way back."""
+        for value in (1, 2):
+            self.here.namespace.sysctl("ipv4.conf.all.rp_filter", value)
+            yield self.prepared()
+            yield self.first.hold()
+            self.point(1)
+            self.assertTrue(self.served(), f"rp_filter = {value}")
+            yield self.first.withdraw()
+            yield self.second.withdraw()
+
+    @inlineCallbacks
     def test_the_kernel_tells_nobody_a_mac(self) -> Step:
         """It answers no question about the addresses and asks none in their name, whoever is talked to and however."""
         self.here.namespace.sysctl("ipv6.conf.em0.ndisc_notify", 1)
