@@ -187,6 +187,7 @@ class HostClock:
         self.station = station
         self.stalled = False
         self.dead = False
+        self.resumed = float("-inf")  # when it last went on, in the world's seconds
         self._rate = rate
         self._offset = offset
         self._jitter = jitter
@@ -219,6 +220,7 @@ class HostClock:
     def resume(self) -> None:
         """Run again: what was due meanwhile is due now, in its order."""
         self.stalled = False
+        self.resumed = self.timeline.now
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             if call.active():

@@ -91,6 +91,7 @@ class SimulatedHost:
         self.system: MemorySystem | None = None
         self.frozen = False
         self.leaving = False
+        self.when_gone: list[Callable[[SimulatedHost], object]] = []  # told when a daemon has stopped in good order
         self._links = {
             interface: _a_link(interface, index, number, configuration)
             for index, interface in enumerate(wiring, start=2)
@@ -147,7 +148,7 @@ class SimulatedHost:
 
     def start(self) -> None:
         """A daemon starts, unless one runs."""
-        if self.node is not None:
+        if self.node is not None or self.frozen:
             return
         if self.system is not None:
             # What a daemon that was killed has left behind is removed first.
@@ -178,16 +179,19 @@ class SimulatedHost:
         node.start(self.configuration.vhids).addErrback(self._failed)
         self._moved(None, f"{self.name} started")
 
-    def stop(self) -> Deferred[None] | None:
-        """The daemon leaves in good order; None where there is none."""
-        if self.node is None or self.leaving:
-            return None
-        self.leaving = True
+    def stop(self) -> None:
+        """The daemon leaves in good order (SIGTERM)."""
+        self.ask(self._leave)
+
+    def ask(self, request: Callable[[Node], object]) -> None:
+        """Ask the daemon for something, if there is one: now, or when it goes on."""
+        if self.node is None or self.clock is None:
+            return
+        if self.stalled:
+            self.clock.callLater(0.0, self.ask, request)
+            return
         self._timeline.running.station = self.name
-        node = self.node
-        leaving: Deferred[None] = node.stop()
-        leaving.addErrback(self._failed)
-        return leaving.addCallback(lambda _: self._gone(node))
+        request(self.node)
 
     def kill(self) -> None:
         """The daemon is gone at once (SIGKILL); what it had set up on the host stays."""
@@ -253,6 +257,14 @@ class SimulatedHost:
 
     # How
 
+    def _leave(self, node: Node) -> None:
+        if self.leaving:
+            return
+        self.leaving = True
+        leaving: Deferred[None] = node.stop()
+        leaving.addErrback(self._failed)
+        leaving.addCallback(lambda _: self._gone(node))
+
     def _change_link(self, interface: str, link: LinkState) -> None:
         if link == self._links[interface]:
             return
@@ -263,10 +275,18 @@ class SimulatedHost:
         else:
             segment.cut.add(self.name)
         if self.clock is not None and self.system is not None:
-            monitor = self.system.monitor
-            self.clock.callLater(LINK_NEWS_SECONDS, lambda: monitor.change(self._links[interface]))
+            # A call of the world's, which a daemon that has stopped need not have cancelled.
+            self._timeline.callLater(LINK_NEWS_SECONDS, self._tell_of_link, self.clock, self.system, interface)
         what = "is up" if link.usable else "is down" if not link.up else "has lost its link"
         self._moved(None, f"{interface} of {self.name} {what}")
+
+    def _tell_of_link(self, clock: HostClock, system: MemorySystem, interface: str) -> None:
+        if clock.stalled:
+            # It waits in the netlink socket.
+            clock.callLater(0.0, self._tell_of_link, clock, system, interface)
+        elif not clock.dead and self.node is not None:
+            self._timeline.running.station = self.name
+            system.monitor.change(self._links[interface])
 
     def _thaw(self) -> None:
         if not self.frozen:
@@ -289,6 +309,8 @@ class SimulatedHost:
     def _gone(self, node: Node) -> None:
         if self.node is not node:
             return
+        for told in self.when_gone:
+            told(self)
         self._vanish()
         self.system = None
         self._moved(None, f"{self.name} has stopped")

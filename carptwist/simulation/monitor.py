@@ -49,6 +49,11 @@ class MemoryLinkMonitor:
             except Exception:
                 self._log.failure("carp: a watcher of routes failed")
 
+    @property
+    def watched(self) -> list[str]:
+        """What somebody still wants to hear of."""
+        return [name for name, watchers in self._watchers.items() if watchers] + ["routes"] * len(self._route_watchers)
+
     # ILinkMonitor
 
     def state(self, name: str) -> LinkState:

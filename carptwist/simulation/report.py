@@ -41,6 +41,10 @@ def lines(outcome: Outcome) -> Iterator[str]:
     yield ""
     yield "WHAT WENT WRONG"
     yield from _faults(outcome)
+    if outcome.violations:
+        yield ""
+        yield "WHAT MUST NEVER BE"
+        yield from (f"  {violation}" for violation in outcome.violations)
     if outcome.judgements:
         yield ""
         yield "AS EXPECTED?"
@@ -77,6 +81,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             for ownership in outcome.ownerships
         ],
         "faults": [_fault_as_json(fault) for fault in outcome.faults],
+        "violations": [violation._asdict() for violation in outcome.violations],
         "handovers": len(outcome.handovers),
         "expectations": [{"met": judgement.met, "text": judgement.text} for judgement in outcome.judgements],
     }

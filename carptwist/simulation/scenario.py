@@ -118,6 +118,15 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Adjust:
+    """The operator gives a running vhid another advskew."""
+
+    host: str
+    vhid: str
+    advskew: int
+
+
+@dataclass(frozen=True)
 class FailSending:
     """So many of the next frames cannot be sent."""
 
@@ -126,7 +135,7 @@ class FailSending:
     frames: int
 
 
-Event = HostEvent | CableEvent | Divide | Block | Heal | Weather | Demote | Ask | FailSending
+Event = HostEvent | CableEvent | Divide | Block | Heal | Weather | Demote | Ask | Adjust | FailSending
 
 
 @dataclass(frozen=True)

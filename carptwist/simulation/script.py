@@ -27,7 +27,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, assert_never
 
 from carptwist.config.problems import ConfigurationError, Problem
 from carptwist.config.schema import Configuration
@@ -35,6 +35,7 @@ from carptwist.election.state import State
 from carptwist.simulation.conditions import Conditions
 from carptwist.simulation.host import Nature
 from carptwist.simulation.scenario import (
+    Adjust,
     Ask,
     Block,
     Cable,
@@ -83,7 +84,7 @@ _HOST = ("config", "configuration", "interfaces", "advskew", "start", "clock", "
 _CONDITIONS = tuple(each.name for each in fields(Conditions))
 _EVENTS = (
     *(each.value for each in (*Order, *Cable)),
-    *("partition", "block", "heal", "network", "demote", "undemote", "state", "send_errors"),
+    *("partition", "block", "heal", "network", "demote", "undemote", "state", "adjust", "send_errors"),
 )
 _EXPECT = ("at", "owner", "vhid", "segment", "outage_below", "double_below", "after")
 
@@ -110,6 +111,34 @@ def read(text: str, filename: str, read_file: ReadFile, read_text: ReadText) -> 
         what = re.sub(r" \(at .*\)$", "", str(error))
         raise ConfigurationError([Problem(filename, line, f"not TOML: {what}")]) from None
     return _Reader(text, filename, read_file, read_text).read(document)
+
+
+def described(event: Event) -> str:
+    """What a timeline says of an event."""
+    if isinstance(event, HostEvent):
+        return _WORDS[event.order].format(event.host)
+    if isinstance(event, CableEvent):
+        return _WORDS[event.what].format(f"{event.interface} of {event.host}")
+    if isinstance(event, Divide):
+        return f"{event.segment} is divided: {' | '.join(', '.join(island) for island in event.islands)}"
+    if isinstance(event, Block):
+        return f"{event.receiver} does not hear {event.sender} on {event.segment} any more"
+    if isinstance(event, Heal):
+        return f"{event.segment or 'the network'} is whole and good again"
+    if isinstance(event, Weather):
+        return f"{event.receiver or event.segment} has {event.conditions}"
+    if isinstance(event, Demote):
+        if event.by is None:
+            return f"the demotion of {event.host} by {event.owner} is taken back"
+        span = f" for {event.seconds:g} s" if event.seconds is not None else ""
+        return f"{event.host} is demoted by {event.by}{span} ({event.reason})"
+    if isinstance(event, Ask):
+        return f"{event.host} is asked to be {event.state.value} of {event.vhid}"
+    if isinstance(event, Adjust):
+        return f"{event.vhid} of {event.host} has advskew {event.advskew} from now on"
+    if isinstance(event, FailSending):
+        return f"{event.host} cannot send {event.frames} frames on {event.interface}"
+    assert_never(event)
 
 
 class _Reader:
@@ -262,63 +291,55 @@ class _Reader:
         at = self._value(table, "at", "events", number, _seconds, 0.0)
         (key,) = what
         try:
-            return [Scheduled(at, event, text) for event, text in self._happening(key, table[key], table, number)]
+            return [Scheduled(at, event, described(event)) for event in self._happening(key, table[key], table, number)]
         except _Fault as fault:
             self._error("events", number, fault.key or key, fault.text)
             return []
 
-    def _happening(self, key: str, value: object, table: dict[str, Any], number: int) -> list[tuple[Event, str]]:
+    def _happening(self, key: str, value: object, table: dict[str, Any], number: int) -> list[Event]:
         if key in {order.value for order in Order}:
-            order = Order(key)
             names = value if isinstance(value, list) else [value]
-            return [(HostEvent(order, self._is_host(name)), _WORDS[order].format(name)) for name in names]
+            return [HostEvent(Order(key), self._is_host(name)) for name in names]
         if key in {cable.value for cable in Cable}:
-            cable = Cable(key)
-            host, interface = self._is_interface(value)
-            return [(CableEvent(cable, host, interface), _WORDS[cable].format(f"{interface} of {host}"))]
+            return [CableEvent(Cable(key), *self._is_interface(value))]
         if key == "partition":
-            segment = self._segment(table)
             if not isinstance(value, list) or not all(isinstance(island, list) for island in value):
                 raise _Fault(key, 'must be islands of hosts, such as [["a"], ["b", "c"]]')
             islands = tuple(tuple(self._is_host(name) for name in island) for island in value)
-            said = " | ".join(", ".join(island) for island in islands)
-            return [(Divide(segment, islands), f"{segment} is divided: {said}")]
+            return [Divide(self._segment(table), islands)]
         if key == "block":
-            segment = self._segment(table)
             sender, receiver = (self._is_host(_of(value, key, word)) for word in ("from", "to"))
-            return [(Block(segment, sender, receiver), f"{receiver} does not hear {sender} on {segment} any more")]
+            return [Block(self._segment(table), sender, receiver)]
         if key == "heal":
-            healed = None if value is True else self._is_segment(value)
-            return [(Heal(healed), f"{healed or 'the network'} is whole and good again")]
+            return [Heal(None if value is True else self._is_segment(value))]
         if key == "network":
-            segment = self._segment(table)
-            conditions = self._conditions(value, "events", number)
             to = self._is_host(table["to"]) if "to" in table else None
-            return [(Weather(segment, conditions, to), f"{to or segment} has {conditions}")]
+            return [Weather(self._segment(table), self._conditions(value, "events", number), to)]
         if key == "state":
             host, vhid = self._is_vhid(value)
             state = _of(value, key, "state")
             if not isinstance(state, str) or state.upper() not in ("BACKUP", "MASTER"):
                 raise _Fault(key, "state must be master or backup")
-            return [(Ask(host, vhid, State(state.upper())), f"{host} is asked to be {state.upper()} of {vhid}")]
+            return [Ask(host, vhid, State(state.upper()))]
+        if key == "adjust":
+            host, vhid = self._is_vhid(value)
+            advskew = _whole(_of(value, key, "advskew"))
+            if advskew > 254:
+                raise _Fault(key, f"advskew = {advskew}: must be 0 to 254")
+            return [Adjust(host, vhid, advskew)]
         if key == "send_errors":
             host, interface = self._is_interface(f"{_of(value, key, 'host')}:{_of(value, key, 'interface')}")
-            frames = _whole(_of(value, key, "frames"))
-            return [(FailSending(host, interface, frames), f"{host} cannot send {frames} frames on {interface}")]
+            return [FailSending(host, interface, _whole(_of(value, key, "frames")))]
         return [self._demotion(key, value)]
 
-    def _demotion(self, key: str, value: object) -> tuple[Event, str]:
+    def _demotion(self, key: str, value: object) -> Demote:
         host = self._is_host(_of(value, key, "host"))
         assert isinstance(value, dict)
         owner = _text(value.get("owner", "sysctl"))
         if key == "undemote":
-            reason = _text(value.get("reason", "taken back"))
-            return Demote(host, None, owner, reason), f"the demotion of {host} by {owner} is taken back"
-        by = _signed(_of(value, key, "by"))
+            return Demote(host, None, owner, _text(value.get("reason", "taken back")))
         seconds = _seconds(value["for"]) if "for" in value else None
-        reason = _text(value.get("reason", owner))
-        span = f" for {seconds:g} s" if seconds is not None else ""
-        return Demote(host, by, owner, reason, seconds), f"{host} is demoted by {by}{span} ({reason})"
+        return Demote(host, _signed(_of(value, key, "by")), owner, _text(value.get("reason", owner)), seconds)
 
     # Expectations
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, assert_never
 
+from twisted.python.failure import Failure
+
+from carptwist.node import Node
 from carptwist.pcap import Capture
+from carptwist.planes import PlaneError
 from carptwist.simulation.history import Kind
+from carptwist.simulation.inspector import Inspector, Violation
 from carptwist.simulation.ownership import Fault, FaultKind, Ownership
 from carptwist.simulation.scenario import (
+    Adjust,
     Ask,
     Block,
     Cable,
@@ -48,10 +55,13 @@ class Outcome(NamedTuple):
     scenario: Scenario
     world: World
     judgements: tuple[Judgement, ...]
+    violations: tuple[Violation, ...] = ()
 
     @property
     def good(self) -> bool:
-        return all(judgement.met for judgement in self.judgements) and not self.world.history.of(Kind.BUG)
+        if self.violations or self.world.history.of(Kind.BUG):
+            return False
+        return all(judgement.met for judgement in self.judgements)
 
     @property
     def ownerships(self) -> list[Ownership]:
@@ -84,11 +94,12 @@ def make(scenario: Scenario, seed: int | None = None) -> World:
     return world
 
 
-def play(scenario: Scenario, *, seed: int | None = None, pcap: Path | None = None) -> Outcome:
+def play(scenario: Scenario, *, seed: int | None = None, pcap: Path | None = None, inspect: bool = False) -> Outcome:
     """Play a scenario to its end.
 
     :param seed: instead of the scenario's own.
     :param pcap: where all frames are written to; with several segments one file for each, with its name in it.
+    :param inspect: look after everything that happens whether what must always hold still does.
     :raises OSError: the capture cannot be written.
     """
     world = make(scenario, seed)
@@ -98,9 +109,10 @@ def play(scenario: Scenario, *, seed: int | None = None, pcap: Path | None = Non
         if isinstance(expected, OwnerExpected) and at < scenario.duration:
             world.timeline.callLater(at, _note, world, expected, judgements, number)
     captures = _record(world, pcap) if pcap is not None else []
+    inspector = Inspector(world) if inspect else None
     try:
         with world:
-            world.run(scenario.duration)
+            world.run(scenario.duration, inspector.look if inspector is not None else None)
             for number, (expected, _) in enumerate(checks):
                 if isinstance(expected, OwnerExpected) and number not in judgements:
                     judgements[number] = _judge_owner(world, expected)
@@ -111,13 +123,14 @@ def play(scenario: Scenario, *, seed: int | None = None, pcap: Path | None = Non
     for number, (expected, _) in enumerate(checks):
         if isinstance(expected, LimitExpected):
             judgements[number] = _judge_limit(world, expected)
-    return Outcome(scenario, world, tuple(judgements[number] for number in range(len(checks))))
+    found = tuple(inspector.violations) if inspector is not None else ()
+    return Outcome(scenario, world, tuple(judgements[number] for number in range(len(checks))), found)
 
 
 def perform(world: World, scheduled: Scheduled) -> None:
     """Let one event happen, and write it down."""
     event = scheduled.event
-    host = event.host if isinstance(event, HostEvent | CableEvent | Demote | Ask | FailSending) else ""
+    host = event.host if isinstance(event, HostEvent | CableEvent | Demote | Ask | Adjust | FailSending) else ""
     world.script(scheduled.text, lambda: _happen(world, event), host)
     if isinstance(event, Divide | Block | Heal | Weather):
         world.network_changed(scheduled.text)
@@ -147,23 +160,40 @@ def _happen(world: World, event: Event) -> None:
         else:
             segment.hearing[event.receiver] = event.conditions
     elif isinstance(event, Demote):
-        host = world.hosts[event.host]
-        if host.node is not None:
-            world.timeline.running.station = host.name
-            if event.by is None:
-                host.node.roster.undemote(event.owner, event.reason)
-            else:
-                host.node.roster.demote(event.owner, event.by, event.reason, event.seconds)
+        world.hosts[event.host].ask(lambda node: _demote(node, event))
     elif isinstance(event, Ask):
-        vhost = world.hosts[event.host].find(event.vhid)
-        if vhost is not None:
-            world.timeline.running.station = event.host
-            vhost.asked(event.state)
+        world.hosts[event.host].ask(lambda node: _ask(node, event))
+    elif isinstance(event, Adjust):
+        world.hosts[event.host].ask(lambda node: _adjust(node, event))
     elif isinstance(event, FailSending):
         errors = [OSError(errno.ENOBUFS, "no buffer space available") for _ in range(event.frames)]
         world.hosts[event.host].fail_sending(event.interface, errors)
     else:
         assert_never(event)
+
+
+def _demote(node: Node, event: Demote) -> None:
+    if event.by is None:
+        node.roster.undemote(event.owner, event.reason)
+    else:
+        node.roster.demote(event.owner, event.by, event.reason, event.seconds)
+
+
+def _ask(node: Node, event: Ask) -> None:
+    vhost = node.find(event.vhid)
+    if vhost is not None:
+        vhost.asked(event.state)
+
+
+def _adjust(node: Node, event: Adjust) -> None:
+    vhost = node.find(event.vhid)
+    if vhost is not None:
+        node.change(replace(vhost.config, advskew=event.advskew)).addErrback(_refused, event)
+
+
+def _refused(failure: Failure, event: Adjust) -> None:
+    # A vhid that leaves meanwhile cannot be changed.
+    failure.trap(KeyError, ValueError, PlaneError)
 
 
 def _order(world: World, event: HostEvent) -> None:

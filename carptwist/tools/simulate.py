@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, help="another seed than the scenario's")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="draw who owned what")
     parser.add_argument("--pcap", metavar="FILE", type=Path, help="write all frames, for Wireshark; one file a segment")
+    parser.add_argument("--inspect", action="store_true", help="look all the time whether what must always hold does")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(refused, file=sys.stderr)
         return MISUSED
     try:
-        outcome = play(scenario, seed=arguments.seed, pcap=arguments.pcap)
+        outcome = play(scenario, seed=arguments.seed, pcap=arguments.pcap, inspect=arguments.inspect)
         if arguments.svg is not None:
             arguments.svg.write_text(drawing.draw(outcome))
     except OSError as error:

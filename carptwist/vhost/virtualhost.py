@@ -50,6 +50,10 @@ if TYPE_CHECKING:
 #: After a plane that failed: the next attempt, and twice as long after each further failure.
 RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 60.0
+#: A timer that comes later than this is that of a process that stood still ...
+LATE_SECONDS = 0.25
+#: ... which reads what waits in its sockets for so long, before anything else.
+LISTEN_SECONDS = 0.02
 #: The advice about a peer that speaks one family only is not repeated more often.
 ADVICE_SECONDS = 60.0
 
@@ -105,6 +109,7 @@ class VirtualHost:
         self._working = False
         self._idle: list[Deferred[None]] = []
         self._has_spoken = False  # since it became MASTER
+        self._has_listened = False  # since it was found to have stood still
         self._retry_seconds = RETRY_SECONDS
         self._advised_at = float("-inf")
         self._outlook = Outlook()
@@ -307,6 +312,14 @@ class VirtualHost:
     def _tick(self) -> None:
         now = self._clock.seconds()
         if self.state is State.BACKUP:
+            due = self.machine.deadline
+            if due is not None and now - due > LATE_SECONDS and not self._has_listened:
+                # This process stood still. Timers come before sockets, and what the master has said meanwhile waits in
+                # ours: it must not be called dead for not having been read yet.
+                self._has_listened = True
+                self._deadline.set(now + LISTEN_SECONDS)
+                return
+            self._has_listened = False
             self._advise_about_families(now)
         self._perform(self.machine.tick(now))
 
@@ -348,16 +361,19 @@ class VirtualHost:
         self._jobs = deque(job for job in self._jobs if job[0] != "speech")
 
     def _work(self) -> None:
-        if self._working:
-            return
-        while self._jobs:
+        while self._jobs and not self._working:
             _, job = self._jobs.popleft()
-            doing = job()
-            if doing is None:
-                continue
+            # While it is begun too: what it asks for on the way comes after it, and never beside what comes next.
             self._working = True
-            doing.addErrback(self._plane_failed)
-            doing.addCallback(self._resume)
+            doing: Deferred[None] | None = None
+            try:
+                doing = job()
+            finally:
+                self._working = doing is not None
+            if doing is not None:
+                doing.addErrback(self._plane_failed)
+                doing.addCallback(self._resume)
+        if self._working:
             return
         idle, self._idle = self._idle, []
         for waiting in idle:

@@ -16,7 +16,7 @@ from carptwist.election.state import State
 from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.planes import PlaneError
 from carptwist.vhost.roster import Roster
-from carptwist.vhost.virtualhost import ADVICE_SECONDS, RETRY_SECONDS, VirtualHost
+from carptwist.vhost.virtualhost import ADVICE_SECONDS, LISTEN_SECONDS, RETRY_SECONDS, VirtualHost
 from tests.vhost.fakes import ABSENT, DOWN, UP, WrittenPlane, WrittenVoice
 
 MAC = bytes.fromhex("00005e000101")
@@ -153,6 +153,40 @@ class StartTests(VirtualHostCase):
         vhost.link_changed(UP, self.voice)
         self.assertIs(vhost.state, State.INIT)
         self.assertIn("no address", vhost.obstacles)
+
+    def test_what_is_asked_for_within_a_job_comes_after_it(self) -> None:
+        """Another advskew, and a send error that demotes, never make two calls of a plane overlap."""
+        self.start()
+        self.said.clear()
+        self.plane.slow = True
+        self.clock.advance(TIMEOUT)
+        changed = self.vhost.reconfigure(replace(self.vhost.config, advskew=101))
+        self.vhost.heard(hearing(0))
+        self.vhost.heard(hearing(255, 255))
+        for _ in range(3):
+            self.plane.finish()
+        self.successResultOf(changed)
+        self.assertIs(self.vhost.state, State.MASTER)
+        self.assertTrue(self.vhost.holding)
+        self.assertEqual([said for said in self.said if len(said) == 1][:3], [("hold",), ("release",), ("hold",)])
+
+    def test_a_backup_that_stood_still_listens_first(self) -> None:
+        """What its master said meanwhile waits in the sockets, which come after the timers."""
+        self.start()
+        self.clock.advance(TIMEOUT + 10)
+        self.assertIs(self.vhost.state, State.BACKUP)
+        self.vhost.heard(hearing(0))
+        self.clock.pump([0.1] * 33)
+        self.assertIs(self.vhost.state, State.BACKUP)
+        self.clock.pump([0.1] * 2)
+        self.assertIs(self.vhost.state, State.MASTER)
+
+    def test_a_backup_that_stood_still_and_hears_nothing_takes_over(self) -> None:
+        """At once, after it has listened."""
+        self.start()
+        self.clock.advance(TIMEOUT + 10)
+        self.clock.advance(LISTEN_SECONDS)
+        self.assertIs(self.vhost.state, State.MASTER)
 
 
 class LinkTests(VirtualHostCase):
@@ -403,7 +437,7 @@ class SeveralVhidsTests(VirtualHostCase):
         self.roster.add(other)
         other.start()
         other.link_changed(UP, self.voice)
-        self.clock.advance(TIMEOUT)
+        self.clock.pump([0.2] * 17)
         self.assertIs(other.state, State.MASTER)
         self.voice.failing = OSError(errno.ENETDOWN, "Network is down")
         for vhost in (self.vhost, other):

@@ -1,0 +1,320 @@
+"""Tries to break the daemon: schedules of failures drawn from a seed, each with everything looked at all the time.
+
+::
+
+    seed --> hosts, vhids, failures --> + healing, quiet, orderly end --> World, with an Inspector --> violations?
+                      ^                                                                                    |
+                      +------------------ fewer failures, hosts, vhids <--- shrink <-----------------------+
+                                                   |
+                                                   v
+                                          a short scenario file
+
+A schedule has a wild part, in which everything happens that may happen; then all is healed and quiet for as long as
+an election may take, with exactly one owner at its end; then every daemon stops in good order and has to have put
+everything back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_interface
+from random import Random
+
+from carptwist.config.schema import Configuration, Dialect, Knobs, Phrase, ReplayMode, VirtualHostConfig
+from carptwist.election.state import State
+from carptwist.simulation.conditions import Conditions
+from carptwist.simulation.host import Nature
+from carptwist.simulation.inspector import Inspector, Violation
+from carptwist.simulation.scenario import (
+    Adjust,
+    Ask,
+    Block,
+    Cable,
+    CableEvent,
+    Demote,
+    Divide,
+    Event,
+    FailSending,
+    Heal,
+    HostEvent,
+    Order,
+    Part,
+    Scenario,
+    Scheduled,
+    Weather,
+)
+from carptwist.simulation.script import described
+from carptwist.simulation.segment import Segment
+from carptwist.simulation.stage import make
+from carptwist.simulation.world import World
+from carptwist.wire import arp
+
+WILD_SECONDS = 20.0
+MOST_FAILURES = 14
+#: How long daemons have to end in good order.
+ENDING_SECONDS = 2.0
+
+INQUIRY_SECONDS = 0.73
+
+_NAMES = "abcd"
+_CLIENT = "client"
+_CLIENT_MAC = bytes.fromhex("0200000000c8")
+_CLIENT_ADDRESS = bytes((192, 0, 2, 200))
+_PHRASE = (Phrase(b"mekmitasdigoat"),)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is drawn, and shrunk: hosts, and what happens to them. The rest follows from it."""
+
+    seed: int
+    parts: tuple[Part, ...]
+    failures: tuple[Scheduled, ...]
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """A schedule that broke a rule."""
+
+    schedule: Schedule
+    violation: Violation
+
+
+def draw(seed: int) -> Schedule:
+    """The schedule of a seed."""
+    random = Random(seed)
+    shared = [_a_vhid(random, number) for number in range(1, random.randint(1, 3) + 1)]
+    flavour = random.choice((Dialect.FREEBSD, Dialect.FREEBSD, Dialect.FREEBSD, Dialect.OPENBSD))
+    skews = random.sample(range(10, 240, 20), len(_NAMES))
+    alike = random.random() < 0.25
+    if alike:
+        skews = [random.choice(skews[:2]) for _ in _NAMES]
+    preempt = random.random() < 0.6
+    parts = []
+    for name, skew in list(zip(_NAMES, skews, strict=True))[: random.randint(2, len(_NAMES))]:
+        vhids = tuple(replace(vhid, advskew=skew, dialect=flavour) for vhid in shared)
+        nature = Nature(
+            rate=random.choice((1.0, 1.0, random.uniform(0.95, 1.05))),
+            # Hosts that are alike have nothing but this to tell them apart.
+            jitter=0.01 if alike else random.choice((0.0005, 0.002, 0.01)),
+            hold=random.choice((0.0, 0.002, 0.02)),
+        )
+        knobs = Knobs(preempt=preempt if random.random() < 0.8 else not preempt)
+        wiring = {vhid.interface: vhid.interface.replace("em", "lan") for vhid in vhids}
+        parts.append(
+            Part(name, Configuration(knobs, vhids), wiring, nature, random.choice((0.0, random.uniform(0, 5))))
+        )
+    failures = sorted(
+        (_a_failure(random, parts) for _ in range(random.randint(1, MOST_FAILURES))), key=lambda scheduled: scheduled.at
+    )
+    return Schedule(seed, tuple(parts), tuple(failures))
+
+
+def complete(schedule: Schedule) -> Scenario:
+    """The scenario of a schedule: with the healing, the quiet and the orderly end."""
+    quiet = max((_quiet_seconds(part) for part in schedule.parts), default=0.0)
+    healed = WILD_SECONDS + 0.001
+    ending = healed + quiet
+    events = [*schedule.failures, *(Scheduled(healed, event, described(event)) for event in _healing(schedule))]
+    for part in schedule.parts:
+        order = HostEvent(Order.STOP, part.name)
+        events.append(Scheduled(ending, order, described(order)))
+    title = f"The breaker's seed {schedule.seed}"
+    return Scenario(title, ending + ENDING_SECONDS, schedule.parts, tuple(events), seed=schedule.seed)
+
+
+def trial(schedule: Schedule) -> Violation | None:
+    """Play a schedule; the first rule that it breaks."""
+    scenario = complete(schedule)
+    with make(scenario) as world:
+        inspector = Inspector(world)
+        for segment in world.segments.values():
+            _inquire(world, segment)
+
+        def watch() -> None:
+            inspector.look()
+            if inspector.violations:
+                raise _Broken
+
+        try:
+            world.run(scenario.duration, watch)
+        except _Broken:
+            return inspector.violations[0]
+        running = [host.name for host in world.hosts.values() if host.node is not None]
+        if running:
+            return Violation(world.now, "everything put back", f"{' and '.join(running)} did not end")
+    return None
+
+
+def search(seeds: Sequence[int]) -> Iterator[Breakage]:
+    """The breakages of these seeds."""
+    for seed in seeds:
+        schedule = draw(seed)
+        violation = trial(schedule)
+        if violation is not None:
+            yield Breakage(schedule, violation)
+
+
+def shrink(breakage: Breakage, most_trials: int = 400) -> Breakage:
+    """The same rule, broken with less: failures, hosts and vhids are left out as long as it is."""
+    best = breakage
+    trials = 0
+    progress = True
+    while progress and trials < most_trials:
+        progress = False
+        for smaller in _smaller(best.schedule):
+            trials += 1
+            violation = trial(smaller)
+            if violation is not None and violation.rule == best.violation.rule:
+                best = Breakage(smaller, violation)
+                progress = True
+                break
+            if trials >= most_trials:
+                break
+    return best
+
+
+class _Broken(Exception):
+    """A rule is broken: nothing more need happen."""
+
+
+# A client of the LAN
+
+
+def _inquire(world: World, segment: Segment) -> None:
+    """Somebody asks for every address, again and again: whoever answers is looked at too."""
+    for ownership in world.ownerships.values():
+        if ownership.service.segment != segment.name:
+            continue
+        for address in map(ip_interface, ownership.service.addresses):
+            if address.version == 4:
+                segment.send(_CLIENT, arp.request(address.ip.packed, _CLIENT_MAC, _CLIENT_ADDRESS))
+    world.timeline.callLater(INQUIRY_SECONDS, _inquire, world, segment)
+
+
+# Drawing
+
+
+def _a_vhid(random: Random, number: int) -> VirtualHostConfig:
+    families = random.choice(("4", "4", "6", "46"))
+    addresses = [f"192.0.2.{number}/24"] * ("4" in families) + [f"2001:db8::{number}/64"] * ("6" in families)
+    interface = random.choice(("em0", "em1"))
+    advbase = random.choice((1, 1, 1, 2))
+    # Duplicates on a bad network are replays, which do not change what is decided: they would only fill the log.
+    return VirtualHostConfig(
+        number, interface, tuple(map(ip_interface, addresses)), _PHRASE, advbase=advbase, replay=ReplayMode.OFF
+    )
+
+
+def _a_failure(random: Random, parts: Sequence[Part]) -> Scheduled:
+    at = round(random.uniform(0, WILD_SECONDS), 3)
+    part = random.choice(parts)
+    interface = random.choice(sorted(part.wiring))
+    segment = part.wiring[interface]
+    others = [each.name for each in parts if each is not part]
+    makers: tuple[Callable[[], Event], ...] = (
+        *(lambda order=order: HostEvent(order, part.name) for order in Order),
+        lambda: HostEvent(Order.START, part.name),
+        lambda: HostEvent(Order.RESUME, part.name),
+        *(lambda cable=cable: CableEvent(cable, part.name, interface) for cable in Cable),
+        lambda: Divide(segment, _islands(random, parts)),
+        lambda: Block(segment, part.name, random.choice(others)),
+        lambda: Heal(random.choice((None, segment))),
+        lambda: Weather(segment, _weather(random), random.choice((None, part.name))),
+        lambda: Demote(part.name, random.choice((-300, -1, 1, 100, 240)), random.choice(("sysctl", "check")), "drawn"),
+        lambda: Demote(part.name, 240, "expiring", "drawn", round(random.uniform(0.1, 5), 3)),
+        lambda: Demote(part.name, None, random.choice(("sysctl", "check")), "taken back"),
+        lambda: Ask(
+            part.name, random.choice(part.configuration.vhids).name, random.choice((State.BACKUP, State.MASTER))
+        ),
+        lambda: Adjust(part.name, random.choice(part.configuration.vhids).name, random.choice(range(10, 240, 20))),
+        lambda: FailSending(part.name, interface, random.randint(1, 6)),
+    )
+    event = random.choice(makers)()
+    return Scheduled(at, event, described(event))
+
+
+def _islands(random: Random, parts: Sequence[Part]) -> tuple[tuple[str, ...], ...]:
+    sides: tuple[list[str], list[str]] = ([], [])
+    for part in parts:
+        random.choice(sides).append(part.name)
+    return tuple(tuple(side) for side in sides if side)
+
+
+def _weather(random: Random) -> Conditions:
+    return Conditions(
+        delay=random.choice((0.0001, 0.01)),
+        jitter=random.choice((0.0, 0.02)),
+        loss=random.choice((0.0, 0.3, 0.8, 1.0)),
+        duplicate=random.choice((0.0, 0.3)),
+        reorder=random.choice((0.0, 0.3)),
+    )
+
+
+# Completing
+
+
+def _healing(schedule: Schedule) -> list[Event]:
+    """Whatever may be wrong is right again."""
+    events: list[Event] = [Heal(None)]
+    for part in schedule.parts:
+        events += [HostEvent(Order.RESUME, part.name)]
+        for interface in sorted(part.wiring):
+            events += [CableEvent(Cable.PLUG, part.name, interface), CableEvent(Cable.UP, part.name, interface)]
+        events += [HostEvent(Order.START, part.name)]
+    return events
+
+
+def _quiet_seconds(part: Part) -> float:
+    """Longer than the inspector's bound for any election of these configurations, and than any expiring demotion."""
+    longest = max((config.advbase for config in part.configuration.vhids), default=1)
+    return 5.0 + (3 * (3 * longest + 1) + 5 * (longest + 1)) / 0.95 + 2.0
+
+
+# Shrinking
+
+
+def _smaller(schedule: Schedule) -> Iterator[Schedule]:
+    """Schedules with less in them, the boldest first."""
+    failures = schedule.failures
+    size = (len(failures) + 1) // 2
+    while failures and size >= 1:
+        for begin in range(0, len(failures), size):
+            yield replace(schedule, failures=failures[:begin] + failures[begin + size :])
+        size = (size + 1) // 2 if size > 1 else 0
+    for part in schedule.parts:
+        if len(schedule.parts) > 1:
+            left = tuple(each for each in schedule.parts if each is not part)
+            kept = tuple(each for each in failures if not _concerns(each.event, part.name))
+            yield replace(schedule, parts=left, failures=kept)
+    for vhid in sorted({config.vhid for part in schedule.parts for config in part.configuration.vhids}):
+        yield from _without_vhid(schedule, vhid)
+
+
+def _concerns(event: Event, host: str) -> bool:
+    if isinstance(event, Divide):
+        return any(host in island for island in event.islands)
+    if isinstance(event, Block):
+        return host in (event.sender, event.receiver)
+    if isinstance(event, Weather):
+        return event.receiver == host
+    if isinstance(event, Heal):
+        return False
+    return event.host == host
+
+
+def _without_vhid(schedule: Schedule, vhid: int) -> Iterator[Schedule]:
+    parts = []
+    for part in schedule.parts:
+        left = tuple(config for config in part.configuration.vhids if config.vhid != vhid)
+        if not left:
+            return
+        # The wiring stays, so that what happens to an interface still can.
+        parts.append(replace(part, configuration=replace(part.configuration, vhids=left)))
+    kept = tuple(
+        each
+        for each in schedule.failures
+        if not (isinstance(each.event, Ask | Adjust) and each.event.vhid.partition("@")[0] == str(vhid))
+    )
+    yield replace(schedule, parts=tuple(parts), failures=kept)
