@@ -233,8 +233,12 @@ class IVirtualHost(Interface):
     def heard(hearing: Hearing) -> None:
         """A valid advertisement of another node arrived."""
 
-    def refused(cause: str) -> None:
-        """An advertisement for this vhid was refused: it is counted, and nothing else happens."""
+    def refused(cause: str, source: bytes, diagnose: Callable[[], str]) -> None:
+        """An advertisement for this vhid was refused: it is counted and remembered, and nothing else happens.
+
+        :param source: the packed network source, empty if there is none.
+        :param diagnose: gives the likeliest reason as a phrase about the sender, or nothing; for when somebody asks.
+        """
 
 
 class INotebook(Interface):

@@ -13,7 +13,7 @@ they are, to the octet and to the millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist.config.schema import Knobs, VirtualHostConfig
-from carptwist.interfaces import ILinkMonitor, ISystem, IVoice, LinkState
+from carptwist.interfaces import ILinkMonitor, INotebook, ISystem, IVoice, LinkState
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
 from carptwist.protocols.neighbor import NeighborProtocol
@@ -46,13 +46,21 @@ class Node:
         self.roster = Roster(knobs, reactor)
         self._reactor = reactor
         self._system = system
+        #: Called when no vhid runs any more, and notebooks can be written for the last time.
+        self.last_words: list[Callable[[], object]] = []
         self._attachments: dict[str, Attachment] = {}
         self._recollections: dict[str, Recollection] = {}
 
     @inlineCallbacks
-    def start(self, configs: Iterable[VirtualHostConfig]) -> Generator[Deferred[Any], Any, None]:
-        """Take part with these vhids. Fails, with a text for the operator, if the host cannot be worked with."""
+    def start(
+        self, configs: Iterable[VirtualHostConfig], recall: Callable[[], object] = lambda: None
+    ) -> Generator[Deferred[Any], Any, None]:
+        """Take part with these vhids. Fails, with a text for the operator, if the host cannot be worked with.
+
+        :param recall: called when notebooks can be read; if it gives a Deferred, no vhid takes part before that fires.
+        """
         yield self._system.start()
+        yield maybeDeferred(recall)
         for config in configs:
             self._introduce(config)
         # All vhids first: none may take part before the demotion of those that cannot is known.
@@ -71,7 +79,18 @@ class Node:
         for recollection in self._recollections.values():
             recollection.finish()
         self.roster.close()
+        for last_words in self.last_words:
+            last_words()
         yield self._system.stop()
+
+    def seconds(self) -> float:
+        """The clock that the vhids run on."""
+        return float(self._reactor.seconds())
+
+    def notebook(self, name: str) -> INotebook:
+        """Where to write what a restart must not forget."""
+        notebook: INotebook = self._system.notebook(name)
+        return notebook
 
     @property
     def monitor(self) -> ILinkMonitor:

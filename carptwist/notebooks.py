@@ -30,12 +30,24 @@ T = TypeVar("T")
 
 
 class Notebooks:
-    """The notebooks in one directory, which is made when the first of them is written."""
+    """The notebooks in one directory, which is made when the first of them is written.
+
+    :param what: what they remember, and ``lost``: what is lost without them, for the operator.
+    """
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorFromThreads, directory: Path) -> None:
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        directory: Path,
+        *,
+        what: str = "the advertisements of former runs",
+        lost: str = "their replays are not recognised",
+    ) -> None:
         self.directory = directory
+        self._what = what
+        self._lost = lost
         self._reactor = reactor
         self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -84,8 +96,10 @@ class Notebooks:
         if not self._has_complained:
             self._has_complained = True
             self._log.warn(
-                "carp: cannot remember the advertisements of former runs in {directory}: {why}: after a restart their "
-                "replays are not recognised; state_dir must be a directory that this process may write to",
+                "carp: cannot remember {what} in {directory}: {why}: after a restart {lost}; state_dir must be a "
+                "directory that this process may write to",
+                what=self._what,
+                lost=self._lost,
                 directory=str(self.directory),
                 why=failure.getErrorMessage(),
             )

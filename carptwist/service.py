@@ -29,10 +29,13 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from carptwist import __version__
 from carptwist.config.schema import Configuration
 from carptwist.control.access import caller
 from carptwist.control.desk import Desk
+from carptwist.control.history import History
 from carptwist.control.listener import ControlFactory
+from carptwist.control.maintenance import Maintenance
 from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport
 from carptwist.election.effects import Became
@@ -90,7 +93,21 @@ class CarpService(Service):
             wall=time.time,
             loaded=lambda: self.revision.loaded,
         )
-        self._desk = Desk(self.node, self._report, seconds=time.perf_counter, in_turn=self.revision.in_turn)
+        self._history = History(self.node.notebook("events"), clock=reactor, wall=time.time)
+        self._maintenance = Maintenance(
+            self.node.roster,
+            self.node.notebook("maintenance"),
+            wall=time.time,
+            since=self._report.time(reactor.seconds()),
+        )
+        self._desk = Desk(
+            self.node,
+            self._report,
+            self._history,
+            self._maintenance,
+            seconds=time.perf_counter,
+            in_turn=self.revision.in_turn,
+        )
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
@@ -119,10 +136,13 @@ class CarpService(Service):
     def _start(self) -> Generator[Deferred[Any], Any, None]:
         self._hooks.start()
         self.node.roster.observe(self._notify)
+        self.node.roster.observe(self._history.changed)
+        self.node.roster.witness(self._history.occurred)
+        self.node.last_words.append(self._history.finish)
         syncs = [StateSync(config, self.node.roster) for config in self.configuration.syncs]
         for sync in syncs:
             sync.start()  # before any vhid takes part
-        yield self.node.start(self.configuration.vhids)
+        yield self.node.start(self.configuration.vhids, self._recall)
         # Without them nobody can ask, tell or be told; the addresses matter more.
         control, devd = self.configuration.control, self.configuration.devd
         answering = ControlFactory(
@@ -138,6 +158,12 @@ class CarpService(Service):
             yield self._listen("sync", path, 0o600, SyncFactory(spoken_of, self.node.roster), self._ears)
         if devd is not None:
             yield self._listen("devd", devd.unix, devd.mode, self._events, self._mouths)
+
+    @inlineCallbacks
+    def _recall(self) -> Generator[Deferred[Any], Any, None]:
+        yield self._history.recall()
+        yield self._maintenance.recall()
+        self._history.note("service", "", f"carptwist {__version__} started")
 
     def _notify(self, vhost: VirtualHost, became: Became) -> None:
         config = vhost.config

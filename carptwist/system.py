@@ -47,6 +47,9 @@ class LinuxSystem:
         self._orders = Orders(reactor)
         self._settings = Sysctls(Path(state_dir))
         self._notebooks = Notebooks(reactor, Path(state_dir, "replay"))
+        self._records = Notebooks(
+            reactor, Path(state_dir), what="events and maintenance", lost="the history is gone, and maintenance is off"
+        )
         self.monitor = LinkMonitor(reactor, own_protocol=PROTOCOL)
 
     @inlineCallbacks
@@ -54,6 +57,7 @@ class LinuxSystem:
         self._claim = claim()
         self._orders.start()
         self._notebooks.start()
+        self._records.start()
         if self._may_change_host:
             found = yield self._orders.give(lambda route: leftovers.clean(route, self._settings), "carptwist")
             if found:
@@ -65,6 +69,7 @@ class LinuxSystem:
         self.monitor.stop()
         self._orders.stop()
         self._notebooks.stop()
+        self._records.stop()
         if self._claim is not None:
             self._claim.close()
         return succeed(None)
@@ -113,7 +118,8 @@ class LinuxSystem:
         return bool(read_sysctl("ipv6", interface, "forwarding"))
 
     def notebook(self, name: str) -> INotebook:
-        return self._notebooks.open(name)
+        # Those of vhids, VHID@INTERFACE, beside one another.
+        return (self._notebooks if "@" in name else self._records).open(name)
 
     def draw(self) -> int:
         return secrets.randbits(64)

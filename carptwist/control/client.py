@@ -133,6 +133,41 @@ class ControlClient:
         """Make ``VHID@INTERFACE`` ``MASTER`` or ``BACKUP``; fires with the state that it has then."""
         return self._call(commands.State, vhid=vhid, state=state).addCallback(lambda answer: str(answer["state"]))
 
+    @inlineCallbacks
+    def explain(self, vhid: str) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+        """Why ``VHID@INTERFACE`` is in its state: see :mod:`carptwist.control.explanation`."""
+        answer = yield self._call(commands.Explain, vhid=vhid)
+        return unpacked(answer["octets"])
+
+    @inlineCallbacks
+    def events(
+        self, after: int = 0, most: int = 1000, vhid: str | None = None
+    ) -> Generator[Deferred[Any], Any, list[Event]]:
+        """The newest events with a higher number than ``after``: see :mod:`carptwist.control.history`."""
+        named = {} if vhid is None else {"vhid": vhid}
+        answer = yield self._call(commands.Events, after=after, most=most, **named)
+        events: list[Event] = unpacked(answer["octets"])["events"]
+        return events
+
+    def subscribe(self, event: Callable[[Event], object], vhid: str | None = None) -> Deferred[int]:
+        """Call ``event`` with each event from now on; fires with the number of the newest one so far."""
+        self._amp.event = event
+        named = {} if vhid is None else {"vhid": vhid}
+        return self._call(commands.Subscribe, **named).addCallback(lambda answer: int(answer["last"]))
+
+    def listen(self, event: Callable[[Event], object]) -> None:
+        """Have the events of the subscription told to somebody else."""
+        self._amp.event = event
+
+    def maintenance(self, on: bool, *, force: bool = False, reason: str = "maintenance") -> Deferred[str]:
+        """Switch it on or off; fires with what was done.
+
+        Fails with NobodyElseError if nobody else would take over, and it is not forced.
+        """
+        return self._call(commands.Maintenance, on=on, force=force, reason=reason).addCallback(
+            lambda answer: str(answer["text"])
+        )
+
     def close(self) -> None:
         """Hang up."""
         transport = self._amp.transport

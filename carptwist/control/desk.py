@@ -19,7 +19,10 @@ from carptwist.config.rules import knob_of, why_not_balanced
 from carptwist.config.schema import PlaneKind, VirtualHostConfig
 from carptwist.control import grammar
 from carptwist.control.commands import BadRequestError, BusyError, NotFoundError, RefusedError
+from carptwist.control.explanation import explain
 from carptwist.control.grammar import GrammarError, IfconfigChange
+from carptwist.control.history import MOST_KEPT, History
+from carptwist.control.maintenance import Maintenance
 from carptwist.control.revision_commands import packed
 from carptwist.control.status import StatusReport
 from carptwist.election.state import State
@@ -54,12 +57,16 @@ class Desk:
         self,
         node: Node,
         report: StatusReport,
+        history: History,
+        maintenance: Maintenance,
         *,
         seconds: Callable[[], float],
         in_turn: Callable[..., Deferred[Any]] = maybeDeferred,
     ) -> None:
         self._node = node
         self._report = report
+        self.history = history
+        self._maintenance = maintenance
         self._seconds = seconds
         self._status = b""
         self._fresh_until = float("-inf")
@@ -82,7 +89,21 @@ class Desk:
         names = monitor.names() if name is None else [name]
         return json.dumps([_interface(monitor.state(each)) for each in names])
 
+    def explain(self, name: str) -> dict[str, Any]:
+        """Why a vhid is in its state."""
+        return explain(self.find(name), self._node.roster, now=self._node.seconds(), time=self._report.time)
+
+    def events(self, after: int, most: int, name: str | None) -> list[dict[str, Any]]:
+        """The newest events after a number."""
+        return self.history.after(after, min(most, MOST_KEPT), name)
+
     # Changes
+
+    def maintenance(self, who: str, on: bool, force: bool, reason: str) -> str:
+        """Give everything away and stay away, or come back."""
+        done = self._maintenance.on(_line("reason", reason), force=force) if on else self._maintenance.off()
+        self.audit(who, done)
+        return done
 
     def ifconfig(self, who: str, interface: str, words: Sequence[str]) -> Deferred[str]:
         """Do what the words say; fires with a sentence about it."""
@@ -162,6 +183,7 @@ class Desk:
         """A change was made: into the log with it. The next status shows it."""
         self._fresh_until = float("-inf")
         self._log.info("carp: control: {who}: {what}", who=who, what=what)
+        self.history.note("change", "", what, who=who)
 
     @inlineCallbacks
     def _ifconfig(self, who: str, interface: str, change: IfconfigChange) -> Generator[Deferred[Any], Any, str]:
@@ -231,9 +253,6 @@ class Desk:
         settings: dict[str, Any] = change.settings()
         if change.phrase is not None:
             settings["phrases"] = (change.phrase,)
-        for name in ("peer", "peer6"):
-            if getattr(change, name) is not None:
-                settings[name] = getattr(change, name)
         if change.addresses:
             by_ip = {address.ip: address for address in (*config.addresses, *change.addresses)}
             settings["addresses"] = tuple(by_ip.values())
@@ -279,9 +298,12 @@ def _told(before: VirtualHostConfig, after: VirtualHostConfig) -> str:
     """What differs, without the phrase."""
     parts = [
         f"{name} {getattr(after, name)}"
-        for name in ("advbase", "advskew", "peer", "peer6")
-        if getattr(before, name, None) != getattr(after, name, None)
+        for name in ("advbase", "advskew")
+        if getattr(before, name) != getattr(after, name)
     ]
+    for family, word in ((4, "peer"), (6, "peer6")):
+        if before.peers_of(family) != after.peers_of(family):
+            parts.append(" ".join([word, *map(str, after.peers_of(family) or ["multicast"])]))
     if before.phrases != after.phrases:
         parts.append("pass (not shown)")
     parts += [str(address) for address in after.addresses if address not in before.addresses]

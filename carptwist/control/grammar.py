@@ -29,6 +29,7 @@ PREFIX = "net.inet.carp."
 _PSEUDO_INTERFACE = re.compile(r"carp[0-9]+")
 _NUMBERS = ("vhid", "advbase", "advskew")
 _OLD_WORDS = ("create", "destroy", "carpdev", "carppeer", "carpnodes", "balancing")
+_SAID = {"phrase": "pass", "peers": "peer", "peers6": "peer6"}
 _STATES = {"master": State.MASTER, "backup": State.BACKUP}
 
 
@@ -51,13 +52,14 @@ class IfconfigChange:
     advskew: int | None = None
     phrase: Phrase | None = None
     state: State | None = None
-    peer: IPv4Address | None = None
-    peer6: IPv6Address | None = None
+    peers: tuple[IPv4Address, ...] | None = None
+    peers6: tuple[IPv6Address, ...] | None = None
 
     def settings(self) -> dict[str, Any]:
-        """The numbers that are to change, under the names of :class:`carptwist.config.schema.VirtualHostConfig`."""
-        numbers = {"advbase": self.advbase, "advskew": self.advskew}
-        return {name: number for name, number in numbers.items() if number is not None}
+        """What is to change, under the names of :class:`carptwist.config.schema.VirtualHostConfig`, but for addresses
+        and phrase."""
+        given = {name: getattr(self, name) for name in ("advbase", "advskew", "peers", "peers6")}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Assignment(NamedTuple):
@@ -140,11 +142,11 @@ class _Reader:
         elif word == "state":
             self._set("state", self._understand("state", _state))
         elif word == "peer":
-            self._set("peer", self._understand("peer", _ipv4))
+            self._set("peers", (self._understand("peer", _ipv4),))
         elif word == "peer6":
-            self._set("peer6", self._understand("peer6", _ipv6))
+            self._set("peers6", (self._understand("peer6", _ipv6),))
         elif word in ("mcast", "mcast6"):
-            raise GrammarError(f"{word}: leave peer and peer6 out of the configuration for multicast")
+            self._set("peers6" if word == "mcast6" else "peers", ())
         elif word in ("-alias", "delete", "remove"):
             self._delete = True
         elif word in ("add", "alias"):
@@ -201,7 +203,7 @@ class _Reader:
 
     def _set(self, name: str, value: Any) -> None:
         if getattr(self._change, name) is not None:
-            raise GrammarError(f"{'pass' if name == 'phrase' else name} is given twice")
+            raise GrammarError(f"{_SAID.get(name, name)} is given twice")
         self._change = replace(self._change, **{name: value})
 
     def _address(self, text: str) -> None:

@@ -13,7 +13,9 @@ that this connection ends, and one line per :data:`BURST_SECONDS` and kind is lo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -31,6 +33,7 @@ from carptwist.control.access import Caller
 from carptwist.control.commands import PART, PROTOCOL, BadRequestError, BusyError, RefusedError
 from carptwist.control.desk import Desk
 from carptwist.control.framing import Boxes, FramingError
+from carptwist.control.history import concerns
 from carptwist.control.revising import Revising
 from carptwist.control.revision_commands import Plan, Reload, Save, packed
 from carptwist.control.turnstile import Turnstile
@@ -82,6 +85,7 @@ class ControlProtocol(AMP):
         self.lost = True
         if self._unsubscribe is not None:
             self._unsubscribe()
+            self._unsubscribe = None
         if self._caller is None and reason.check(ConnectionDone, ConnectionLost) is None:
             # A TLS handshake that failed: no certificate, or one that nobody vouches for.
             host = getattr(self.transport.getPeer(), "host", "a UNIX socket")
@@ -240,6 +244,47 @@ class ControlProtocol(AMP):
         desk, who = self._desk()
         return {"state": desk.state(who, vhid, state)}
 
+    def _explain(self, vhid: str) -> dict[str, Any]:
+        return {"octets": packed(self._desk()[0].explain(vhid))}
+
+    def _events(self, after: int, most: int, vhid: str | None = None) -> dict[str, Any]:
+        desk, _ = self._desk()
+        events = desk.events(after, most, vhid)
+        octets = packed({"events": events})
+        while len(octets) > PART:
+            events = events[len(events) // 2 :]
+            octets = packed({"events": events})
+        return {"octets": octets}
+
+    def _subscribe(self, vhid: str | None = None) -> dict[str, Any]:
+        desk, _ = self._desk()
+        if self._unsubscribe is not None:
+            raise RefusedError("this connection is subscribed already")
+        self._unsubscribe = self._house.subscribe(desk, partial(self._push, vhid))
+        return {"last": desk.history.last}
+
+    def _push(self, vhid: str | None, event: dict[str, Any]) -> None:
+        if self.lost or not concerns(event, vhid):
+            return
+        if self._unanswered >= MOST_UNANSWERED:
+            self.drop(f"it has not acknowledged {MOST_UNANSWERED} events")
+            return
+        self._unanswered += 1
+        text = json.dumps(event, ensure_ascii=False)
+        pushing = self.callRemote(commands.Event, text=text)  # type: ignore[no-untyped-call]
+        pushing.addCallbacks(self._acknowledged, self._disowned)
+
+    def _acknowledged(self, _: object) -> None:
+        self._unanswered -= 1
+
+    def _disowned(self, _: object) -> None:
+        if not self.lost:
+            self.drop("it has answered an event with an error")
+
+    def _maintenance(self, on: bool, force: bool, reason: str) -> dict[str, Any]:
+        desk, who = self._desk()
+        return {"text": desk.maintenance(who, on, force, reason)}
+
     def _reload(self) -> Deferred[dict[str, Any]]:
         desk, who = self._desk()
         desk.audit(who, "reload")
@@ -266,6 +311,10 @@ _ANSWERS: dict[bytes, tuple[type[Command], Callable[..., Any]]] = {
         (commands.Demote, ControlProtocol._demote),
         (commands.Undemote, ControlProtocol._undemote),
         (commands.State, ControlProtocol._state),
+        (commands.Explain, ControlProtocol._explain),
+        (commands.Events, ControlProtocol._events),
+        (commands.Subscribe, ControlProtocol._subscribe),
+        (commands.Maintenance, ControlProtocol._maintenance),
         (Reload, ControlProtocol._reload),
         (Plan, ControlProtocol._plan),
         (Save, ControlProtocol._save),
@@ -315,6 +364,7 @@ class ControlFactory(ServerFactory):
         self._clock = clock
         self._connections: dict[ControlProtocol, None] = {}
         self._sweep: IDelayedCall | None = None
+        self._subscribers = 0
         self._moderation = Moderation(clock, BURST_SECONDS)
 
     def seconds(self) -> float:
@@ -348,6 +398,22 @@ class ControlFactory(ServerFactory):
     def forget(self, connection: ControlProtocol) -> None:
         """It is over."""
         self._connections.pop(connection, None)
+
+    def subscribe(self, desk: Desk, push: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        """Push events to one more connection.
+
+        :raises BusyError: there are too many.
+        """
+        if self._subscribers >= MOST_SUBSCRIBERS:
+            raise BusyError(f"{MOST_SUBSCRIBERS} programs are subscribed already")
+        self._subscribers += 1
+        stop = desk.history.subscribe(push)
+
+        def unsubscribe() -> None:
+            self._subscribers -= 1
+            stop()
+
+        return unsubscribe
 
     def tell(self, kind: str, text: str) -> None:
         """Log a line, unless one of its kind was logged a moment ago."""

@@ -39,8 +39,11 @@ def ifconfig(interface: Mapping[str, Any], vhids: Sequence[Mapping[str, Any]]) -
     lines += [f"\t{_shared(text)} vhid {vhid['vhid']}" for vhid in vhids for text in vhid["addresses"]]
     for vhid in vhids:
         lines.append(f"\tcarp: {vhid['state']} vhid {vhid['vhid']} advbase {vhid['advbase']} advskew {vhid['advskew']}")
-        peer, peer6 = vhid.get("peer") or _MULTICAST4, vhid.get("peer6") or _MULTICAST6
-        lines.append(f"\t      peer {peer} peer6 {peer6}")
+        peers = [peer for peer in vhid["unicast"] if ":" not in peer] or [_MULTICAST4]
+        peers6 = [peer for peer in vhid["unicast"] if ":" in peer] or [_MULTICAST6]
+        lines.append(
+            "\t      " + " ".join([*(f"peer {peer}" for peer in peers), *(f"peer6 {peer}" for peer in peers6)])
+        )
     if interface["exists"]:
         lines.append(f"\tstatus: {'active' if interface['carrier'] else 'no carrier'}")
     return "\n".join(lines)

@@ -67,6 +67,7 @@ class StatusReport:
             ],
             "sysctl": {name: sysctls.read(name) for name in sysctls.names() if name != "stats"},
             "unsaved": self._unsaved(),
+            "maintenance": roster.last_resort,
             "stats": roster.counters.as_dict(),
             "vhids": [self._vhid(vhost, loaded.get(vhost.name)) for vhost in roster.all()],
         }
@@ -91,6 +92,7 @@ class StatusReport:
             "preempt": machine.preempt,
             "dialect": config.dialect.value,
             "plane": config.plane.value,
+            "unicast": [str(peer) for peer in (*config.peers, *config.peers6)],
             "group": None,
             "addresses": [str(address) for address in config.addresses],
             "virtual_mac": format_mac(virtual_mac(config.vhid)),

@@ -21,6 +21,7 @@ the kernels, the kernels are right: a BACKUP preempts a *slower* master, one wit
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
@@ -36,6 +37,8 @@ from carptwist.election.precedence import (
 )
 from carptwist.election.state import State
 
+#: What a node of last resort advertises: longer than anybody's patience, so that whoever can takes over; no farewell.
+LAST_RESORT = (BOW_OUT, BOW_OUT - 1)
 #: An announcement in answer to somebody else's claim: at most one a second.
 REANNOUNCE_SECONDS = 1.0
 
@@ -56,9 +59,18 @@ class Settings(NamedTuple):
 class Machine:
     """State, timers and rules of one vhid on one node."""
 
-    def __init__(self, now: float, settings: Settings, *, preempt: bool = False, demotion: int = 0) -> None:
+    def __init__(
+        self,
+        now: float,
+        settings: Settings,
+        *,
+        preempt: bool = False,
+        demotion: int = 0,
+        last_resort: bool = False,
+    ) -> None:
         self.settings = settings
         self.preempt = preempt
+        self.last_resort = last_resort  # MASTER only while nobody else is
         self.state = State.INIT
         self.reason = "not started"
         self.since = now
@@ -84,6 +96,8 @@ class Machine:
     @property
     def own_interval(self) -> int:
         """What this node advertises, or would: 1/256 s."""
+        if self.last_resort:
+            return interval(*LAST_RESORT)
         return interval(self.settings.advbase, self.effective_advskew)
 
     @property
@@ -138,6 +152,12 @@ class Machine:
             return self._heard_as_master(now, advbase, advskew, demote)
         return []
 
+    def foresee(self, now: float, family: int, advbase: int, advskew: int, demote: int = 0) -> list[Effect]:
+        """What :meth:`heard` would give now; nothing changes."""
+        twin = copy(self)
+        twin._master_down = dict(self._master_down)
+        return twin.heard(now, family, advbase, advskew, demote)
+
     def tick(self, now: float) -> list[Effect]:
         """Time has passed. Does nothing before :attr:`deadline`."""
         if self.state is State.BACKUP:
@@ -166,6 +186,22 @@ class Machine:
             self._await_master(now, self.settings.families)
             return effects
         return []
+
+    def resort(self, now: float, last: bool) -> list[Effect]:
+        """From now on this node is the last resort, or no longer.
+
+        A last resort gives away what it has in good order, preempts nobody, yields to everybody, and waits longer for a
+        master than any other node does. If it is MASTER all the same, it advertises an interval beyond every patience:
+        a BACKUP that hears that takes over at once, whatever its preempt says.
+        """
+        if last is self.last_resort:
+            return []
+        self.last_resort = last
+        if self.state is State.MASTER and last:
+            return self.asked(now, State.BACKUP, "maintenance")
+        if self.state is State.BACKUP:
+            self._await_master(now, self.settings.families)
+        return self._advertise_now(now) if self.state is State.MASTER else []
 
     def demoted(self, now: float, demotion: int) -> list[Effect]:
         """The host-wide demotion is now ``demotion``."""
@@ -196,6 +232,10 @@ class Machine:
     # What the inputs share
 
     def _heard_as_backup(self, now: float, family: int, advbase: int, advskew: int, demote: int) -> list[Effect]:
+        if self.last_resort:
+            # Even after a farewell: the others are to be faster.
+            self._await_master(now, tuple(each for each in (family,) if each in self.settings.families))
+            return []
         if self.preempt and self.own_interval < interval(advbase, advskew) and demote >= self.demote:
             # We would advertise more often than this master: we are the better one.
             return self._take_over(now, "preempting a slower master")
@@ -245,6 +285,8 @@ class Machine:
         return [self._advertise()]
 
     def _advertise(self) -> Effect:
+        if self.last_resort:
+            return Advertise(*LAST_RESORT, self.demote)
         return Advertise(self.settings.advbase, self.effective_advskew, self.demote)
 
     def _announce(self, now: float) -> Effect:
@@ -262,6 +304,9 @@ class Machine:
 
     def _patience(self, settings: Settings) -> float:
         """The timeout by our own settings, in seconds."""
+        if self.last_resort:
+            # Longer than that of the slowest other node, by an interval and more.
+            return master_down_seconds(settings.advbase, LAST_RESORT[1]) + settings.advbase + 1
         if settings.advbase or settings.counts_demotion:
             return master_down_seconds(settings.advbase, settings.advskew)
         # A demoted node has a better one to wait for, whose interval may be many times our own timeout.

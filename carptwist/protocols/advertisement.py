@@ -12,7 +12,8 @@ once in a while per cause and sender.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from twisted.internet.interfaces import IReactorTime
@@ -38,6 +39,8 @@ _ETHERTYPE_IPV6 = b"\x86\xdd"
 
 #: A refusal of one cause from one sender is logged at most this often.
 REFUSAL_LOG_SECONDS = 10.0
+#: The likeliest cause is looked for at most this often, for each family.
+DIAGNOSIS_SECONDS = 0.1
 #: Only who knows a pass phrase gets as far as being recognised; still, memory is bounded.
 MOST_RECOGNISED = 4096
 
@@ -58,6 +61,7 @@ class AdvertisementProtocol:
         self.destinations = Destinations(interface, self._vhosts, clock, put=self._put)
         self._own: tuple[IPv4Address | IPv6Address, ...] = ()
         self._moderation = Moderation(clock, REFUSAL_LOG_SECONDS)
+        self._diagnoses = Moderation(clock, DIAGNOSIS_SECONDS)
         self._repetition = Repetition(roster, clock)
 
     # IFrameReceiver
@@ -203,25 +207,30 @@ class AdvertisementProtocol:
     def _refuse(self, refusal: Refusal, heard: Heard | None = None) -> None:
         self._roster.counters.refused[refusal.cause.value] += 1
         vhost = self._vhosts.get(refusal.vhid)
+        diagnose: Callable[[], str] = str
         if vhost is not None:
-            vhost.refused(refusal.cause.value)
-        if self._roster.knobs.log < 2:
-            return
+            if heard is not None:
+                diagnose = partial(self._diagnose, vhost, heard)
+            vhost.refused(refusal.cause.value, refusal.source, diagnose)
         unsaid = self._moderation.admit((refusal.cause, refusal.source, refusal.vhid))
         if unsaid is None:
             return
-        why = refusal.why
-        if heard is not None and vhost is not None:
-            why = f"{why}: {self._diagnose(vhost.config, heard)}"
+        # A diagnosis costs as much as a hundred refusals, and whoever forges sources may have as many as he likes.
+        cause = diagnose() if self._diagnoses.admit(len(refusal.source)) is not None else ""
+        why = f"{refusal.why}: {cause}" if cause else refusal.why
+        name = f"{refusal.vhid or '?'}@{self._interface}"
+        self._roster.occurred("refusal", name, _with_source(why, refusal.source))
+        if self._roster.knobs.log < 2:
+            return
         self._log.info(
-            "carp: {vhid}@{interface}: {why}{repeated}",
-            vhid=refusal.vhid or "?",
-            interface=self._interface,
+            "carp: {name}: {why}{repeated}",
+            name=name,
             why=_with_source(why, refusal.source),
             repeated=f" ({unsaid} more like it unsaid)" if unsaid else "",
         )
 
-    def _diagnose(self, config: VirtualHostConfig, heard: Heard) -> str:
+    def _diagnose(self, vhost: VirtualHost, heard: Heard) -> str:
+        config = vhost.config
         return likeliest_cause(
             heard.advertisement,
             [phrase.octets for phrase in config.phrases] or [b""],

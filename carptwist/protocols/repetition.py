@@ -72,18 +72,20 @@ class Repetition:
         self._roster.counters.refused[Cause.REPLAY.value] += 1
         vhost.replays += 1
         if refused:
-            vhost.refused(Cause.REPLAY.value)
+            vhost.refused(Cause.REPLAY.value, heard.source, str)
             vhost.counter.renew()
         self._tell(vhost, heard, verdict, refused=refused)
         return refused
 
     def _tell(self, vhost: VirtualHost, heard: Heard, verdict: Verdict, *, refused: bool) -> None:
         log = self._roster.knobs.log
-        if log < 1:
-            return
         key = (vhost.name, verdict, heard.source if log >= 2 else None)
         unsaid = self._moderation.admit(key)
         if unsaid is None:
+            return
+        if refused:
+            self._roster.occurred("refusal", vhost.name, f"{_WHAT[verdict]} from {ip_address(heard.source)}")
+        if log < 1:
             return
         self._log.warn(
             "carp: {name}: {what} from {source}: {fate}{repeated}",

@@ -126,6 +126,7 @@ class Responder:
         if not self._balances(address) and self._defence.admit(address) is not None:
             self._answer(announcement)
         if self._report.admit((address, claimant)) is not None:
+            vhost.disputed(f"{ip_address(address)} is claimed by {format_mac(claimant)}")
             self._log.warn(
                 "carp: {name}: {address} is claimed by {claimant}, while it is ours at {mac}",
                 name=vhost.name,

@@ -26,7 +26,18 @@ from carptwist.control.commands import RefusedError
 from carptwist.control.revision_commands import BadConfigurationError
 from carptwist.tools import revision_verbs
 from carptwist.tools.terminal import Terminal, UsageError
-from carptwist.tools.verbs import demote, ifconfig, state, status, sysctl, undemote, version
+from carptwist.tools.verbs import (
+    demote,
+    events,
+    explain,
+    ifconfig,
+    maintenance,
+    state,
+    status,
+    sysctl,
+    undemote,
+    version,
+)
 
 DONE = 0
 REFUSED = 1
@@ -44,6 +55,9 @@ VERBS: Final[Mapping[str, ModuleType]] = {
     "ifconfig": ifconfig,
     "sysctl": sysctl,
     "state": state,
+    "explain": explain,
+    "events": events,
+    "maintenance": maintenance,
     "demote": demote,
     "undemote": undemote,
     "version": version,

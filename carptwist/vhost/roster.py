@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -26,6 +26,18 @@ AUTOMATIC = ("ifdown", "senderr", "sync")
 Observer = Callable[["VirtualHost", Became], object]
 
 
+class Occurrence(NamedTuple):
+    """What an operator may want to read of later: ``demotion``, ``refusal`` or ``conflict``. ``vhid`` is
+    ``VHID@INTERFACE``, empty where it is about the host."""
+
+    kind: str
+    vhid: str
+    text: str
+
+
+Witness = Callable[[Occurrence], object]
+
+
 class Roster:
     """The vhids by interface and number."""
 
@@ -39,6 +51,8 @@ class Roster:
         self._expiry = Deadline(clock, self._expire)
         self._by_interface: dict[str, dict[int, VirtualHost]] = {}
         self._observers: list[Observer] = []
+        self._witnesses: list[Witness] = []
+        self.last_resort = False
 
     def add(self, vhost: VirtualHost) -> None:
         """Take a virtual host in.
@@ -97,6 +111,26 @@ class Roster:
             except Exception:
                 self._log.failure("carp: an observer of state changes failed")
 
+    def witness(self, witness: Witness) -> Callable[[], None]:
+        """Call ``witness(occurrence)`` for all that is not a change of state; the value stops that."""
+        self._witnesses.append(witness)
+        return lambda: self._witnesses.remove(witness)
+
+    def occurred(self, kind: str, vhid: str, text: str) -> None:
+        """Somebody tells of an occurrence. A witness's failure is logged and stops nobody."""
+        occurrence = Occurrence(kind, vhid, text)
+        for witness in tuple(self._witnesses):
+            try:
+                witness(occurrence)
+            except Exception:
+                self._log.failure("carp: a witness of occurrences failed")
+
+    def set_last_resort(self, last: bool) -> None:
+        """Make every vhid of this host, now and later, the last resort, or what it was before."""
+        self.last_resort = last
+        for vhost in self.all():
+            vhost.resort(last)
+
     def set_knobs(self, knobs: Knobs) -> None:
         """Run with these host-wide settings from now on."""
         before, self.knobs = self.knobs, knobs
@@ -147,6 +181,7 @@ class Roster:
             return
         if self.knobs.log >= 1:
             self._log.info("carp: demoted by {by} to {to} ({reason})", by=change.by, to=change.to, reason=change.reason)
+        self.occurred("demotion", "", f"demoted by {change.by} to {change.to} ({change.reason})")
         for vhost in self.all():
             # Not change.to: what one of them does in answer may already have changed it again.
             vhost.demoted(self.ledger.sum)

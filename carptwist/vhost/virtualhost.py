@@ -43,6 +43,7 @@ from carptwist.vhost.outlook import Outlook
 from carptwist.vhost.peers import Peers
 from carptwist.vhost.sending import SendAccount
 from carptwist.vhost.sources import source_fault
+from carptwist.vhost.turned_away import TurnedAway
 
 if TYPE_CHECKING:
     from carptwist.vhost.roster import Roster
@@ -92,11 +93,13 @@ class VirtualHost:
         self.replays = 0
         self.sending = SendAccount(config.name, config.interface, roster)
         self.refusals: dict[str, int] = {}
+        self.turned_away = TurnedAway()
         self.machine = Machine(
             clock.seconds(),
             _settings(config),
             preempt=roster.knobs.preempt,
             demotion=roster.ledger.sum,
+            last_resort=roster.last_resort,
         )
         self._roster = roster
         self._clock = clock
@@ -267,21 +270,31 @@ class VirtualHost:
         else:
             self._deadline.set(machine.deadline)
 
-    def refused(self, cause: str) -> None:
+    def refused(self, cause: str, source: bytes = b"", diagnose: Callable[[], str] = str) -> None:
         self.refusals[cause] = self.refusals.get(cause, 0) + 1
+        self.turned_away.note(self._clock.seconds(), cause, source, diagnose)
 
     def demoted(self, demotion: int) -> None:
         """The host-wide demotion has changed."""
         self._perform(self.machine.demoted(self._clock.seconds(), demotion))
 
+    def resort(self, last: bool) -> None:
+        """This node is the last resort from now on, or no longer: see :meth:`Machine.resort`."""
+        self._perform(self.machine.resort(self._clock.seconds(), last))
+
     def asked(self, state: State) -> None:
         """The operator wants this state, BACKUP or MASTER."""
         self._perform(self.machine.asked(self._clock.seconds(), state))
+
+    def disputed(self, what: str) -> None:
+        """Somebody else claims one of its addresses."""
+        self._roster.occurred("conflict", self.name, what)
 
     def damaged(self, what: str) -> None:
         """Somebody else has changed what the plane had set up."""
         if "stop" in self._obstacles:
             return
+        self._roster.occurred("conflict", self.name, what)
         self._log.warn("carp: {name}: {what}: putting it back", name=self.name, what=what)
         self._prepare()
         if self.state is State.MASTER:

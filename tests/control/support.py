@@ -20,7 +20,9 @@ from carptwist.control.access import caller
 from carptwist.control.client import ClientProtocol, ControlClient
 from carptwist.control.commands import PROTOCOL, Hello
 from carptwist.control.desk import Desk
+from carptwist.control.history import History
 from carptwist.control.listener import ControlFactory, ControlProtocol
+from carptwist.control.maintenance import Maintenance
 from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport
 from carptwist.interfaces import LinkState
@@ -103,6 +105,9 @@ class ControlTestCase(SynchronousTestCase):
             wall=lambda: WALL + self.clock.seconds(),
             loaded=lambda: self.configuration,
         )
+        wall = self.report._wall
+        self.history = History(self.node.notebook("events"), clock=self.clock, wall=wall)
+        self.maintenance = Maintenance(roster, self.node.notebook("maintenance"), wall=wall, since="then")
         self.desk = self.make_desk()
         self.revising = WrittenRevising()
         self.factory = ControlFactory(
@@ -126,7 +131,7 @@ class ControlTestCase(SynchronousTestCase):
         )
 
     def make_desk(self) -> Desk:
-        return Desk(self.node, self.report, seconds=self.clock.seconds)
+        return Desk(self.node, self.report, self.history, self.maintenance, seconds=self.clock.seconds)
 
     def start(self, system: Any, configs: Sequence[VirtualHostConfig]) -> Node:
         """A running node on a system."""

@@ -84,7 +84,7 @@ class LongStatusTests(ControlTestCase):
     """A status longer than an AMP value."""
 
     def make_desk(self) -> Desk:
-        return LongDesk(self.node, self.report, seconds=self.clock.seconds)
+        return LongDesk(self.node, self.report, self.history, self.maintenance, seconds=self.clock.seconds)
 
     def test_it_travels_in_parts_of_one_snapshot(self) -> None:
         """And arrives whole."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 from carptwist.lab.scene import Scene
@@ -207,3 +208,108 @@ class VerbTests(SceneTestCase):
             self.assertTrue(ended.stdout == "b''\n" or "ConnectionReset" in ended.stderr, ended)
         scene.daemons["a"].expect("was not let in")
         self.assertEqual(scene.daemons["a"].text().count("nobody (uid 65534"), 1)
+
+
+class ReasonTests(SceneTestCase):
+    """Explain, events and maintenance, with two daemons."""
+
+    def pair(self, **settings: Any) -> Scene:
+        scene = self.scene(**({} if not settings else {"judged": False}))
+        self.start_pair_of(scene, **settings)
+        return scene
+
+    def start_pair_of(self, scene: Scene, **settings: Any) -> None:
+        scene.daemon("a", configuration(**{"advskew": 0, **settings}))
+        scene.daemon("b", configuration(**{"advskew": 100, **settings}))
+        scene.await_master("a")
+
+    def test_explain(self) -> None:
+        """A BACKUP says what it heard and what it waits for; a wrong digest is named as what it is."""
+        scene = self.pair()
+        self.await_backup(scene, "b")
+        code, told, _ = carpctl(scene, "explain", "1@em0", host="b")
+        self.assertEqual(code, 0)
+        self.assertIn("1.000 s is shorter than ours of 1.391 s", " ".join(told.split()))
+        self.assertLessEqual(max(map(len, told.splitlines())), 80)
+        self.assertEqual(json.loads(carpctl(scene, "explain", "--json", "1@em0")[1])["state"], "MASTER")
+        carpctl(scene, "ifconfig", "em0", "vhid", "1", "192.0.2.10/24", host="b")
+        scene.wait(lambda: bool(scene.daemons["b"].status()["stats"]["badauth"]), "b has refused what a signs")
+        told = " ".join(carpctl(scene, "explain", "1@em0", host="b")[1].split())
+        self.assertIn("192.0.2.2: it signs without 192.0.2.10", told)
+        self.assertNotIn(PHRASE, told)
+        code, _, complaint = carpctl(scene, "explain", "9@em0")
+        self.assertEqual((code, complaint), (1, "carpctl: there is no virtual host 9@em0 here: there are 1@em0\n"))
+        self.assertEqual(carpctl(scene, "explain", "em0")[0], 2)
+
+    def test_events(self) -> None:
+        """They outlive the daemon, and are followed."""
+        scene = self.pair()
+        self.await_backup(scene, "b")
+        socket = str(scene.daemons["b"].control_socket)
+        path = scene.lab.directory / "followed"
+        with path.open("wb") as output:
+            follower = subprocess.Popen(
+                [*CARPCTL, "--socket", socket, "events", "--follow", "--json", "1@em0"],
+                env=environment(),
+                stdout=output,
+            )
+        self.addCleanup(follower.wait)
+        self.addCleanup(follower.kill)
+
+        def told(words: str) -> list[dict[str, Any]]:
+            events = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            return [event for event in events if words in event["text"]]
+
+        scene.wait(lambda: bool(told("INIT -> BACKUP")), "the past is told")
+        carpctl(scene, "state", "1@em0", "backup", host="a")
+        scene.wait(lambda: bool(told("BACKUP -> MASTER")), "what happens is told")
+        heard = told("BACKUP -> MASTER")[0]["heard"]
+        self.assertEqual((heard["advbase"], heard["advskew"]), (255, 255))
+        scene.daemons["b"].stop()
+        self.assertEqual(follower.wait(30), 3)
+        scene.daemons["b"].start()
+        scene.daemons["b"].expect("INIT -> BACKUP")
+        code, text, _ = carpctl(scene, "events", host="b")
+        self.assertEqual(code, 0)
+        self.assertIn("BACKUP -> MASTER", " ".join(text.split()))
+        self.assertEqual(text.count("started"), 2)
+        self.assertEqual(carpctl(scene, "events", "-n", "0", host="b")[:2], (0, ""))
+        self.assertEqual(carpctl(scene, "events", "-n", "-1", host="b")[0], 2)
+        self.assertEqual(carpctl(scene, "events", "em0", host="b")[0], 2)
+
+    def test_maintenance(self) -> None:
+        """It is refused while nobody else was heard; then b has the addresses, also after a restart of a."""
+        scene = self.pair(preempt=False)
+        self.await_backup(scene, "b")
+        code, _, complaint = carpctl(scene, "maintenance", "on")
+        self.assertEqual(code, 1)
+        self.assertIn("nobody else would take over 1@em0", complaint)
+        carpctl(scene, "state", "1@em0", "backup")
+        scene.await_master("b")
+        carpctl(scene, "state", "1@em0", "master")
+        scene.await_master("a")
+        began = time.time()
+        code, _, complaint = carpctl(scene, "maintenance", "on", "--reason", "new memory")
+        self.assertEqual((code, complaint), (0, ""))
+        scene.await_master("b", since=began)
+        self.assert_brief(scene, began)
+        scene.daemons["a"].stop()
+        scene.daemons["a"].start()
+        scene.daemons["a"].expect("in maintenance since")
+        self.await_backup(scene, "a")
+        time.sleep(5)
+        self.assertEqual(scene.watcher.master(1), "b")
+        self.assertIn(", maintenance", carpctl(scene, "status")[1])
+        scene.daemons["b"].kill()
+        scene.lan.cut(scene.hosts["b"])
+        killed = time.time()
+        scene.await_master("a", since=killed)
+        # b does not preempt, and takes over all the same from a master that asks to be relieved.
+        scene.daemons["b"].start()
+        scene.wait(lambda: scene.hosts["b"].interfaces(only_up=True) == ["lo", "em0"], "b has cleaned up")
+        scene.lan.heal(scene.hosts["b"])
+        scene.await_master("b", since=killed)
+        self.assertEqual(carpctl(scene, "maintenance", "off")[:2], (0, "maintenance is off\n"))
+        code, _, complaint = carpctl(scene, "maintenance", "off")
+        self.assertEqual((code, complaint), (1, "carpctl: maintenance is not on\n"))
+        self.assertEqual(carpctl(scene, "maintenance", "maybe")[0], 2)
