@@ -125,6 +125,14 @@ class HooksTests(TestCase):
             lambda _: self.assertEqual(sorted(self.lines()), ["1@em0 MASTER", "4@em0 INIT"])
         )
 
+    def test_other_hooks_take_their_place(self) -> None:
+        """From the next change on, that of a vhid whose former hook is still at work included: it waits for that."""
+        hooks = self.hooks(shell(f"sleep 0.3; echo former $type >> {self.written}"))
+        hooks.changed(MASTER)
+        hooks.replace([shell(f"echo later $type >> {self.written}")])
+        hooks.changed(MASTER._replace(state="BACKUP"))
+        return hooks.finish().addCallback(lambda _: self.assertEqual(self.lines(), ["former MASTER", "later BACKUP"]))
+
     def test_in_order_and_coalesced_to_the_latest(self) -> None:
         """Of a storm a slow hook sees the beginning and the end."""
         hooks = self.hooks(shell(f"sleep 0.3; echo $type >> {self.written}"))
