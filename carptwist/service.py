@@ -20,10 +20,10 @@ import os
 import socket
 import time
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -31,6 +31,7 @@ from twisted.python.failure import Failure
 
 from carptwist import __version__
 from carptwist.config.schema import Configuration
+from carptwist.config.shells import ManholeConfig
 from carptwist.control.access import caller
 from carptwist.control.desk import Desk
 from carptwist.control.history import History
@@ -47,6 +48,9 @@ from carptwist.node import Node
 from carptwist.protocols.sync import StateSync, SyncFactory
 from carptwist.revision import Outcome, Revision
 from carptwist.vhost.virtualhost import VirtualHost
+
+if TYPE_CHECKING:
+    from carptwist.admin.shells import Shells
 
 
 class CarpService(Service):
@@ -79,11 +83,12 @@ class CarpService(Service):
             node=self.node,
             set_hooks=self._hooks.replace,
             path=path,
-            aside=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
+            aside=self._aside,
         )
         self._events = EventStream(reactor)
         self._ears: list[IListeningPort] = []  # where others tell us something
         self._mouths: list[IListeningPort] = []  # where we tell others
+        self._shells: Shells | None = None
         self._starting: Deferred[None] | None = None
         self._revising = Revising(self.revision, self.node.roster, self.reload, reactor.seconds)
         self._report = StatusReport(
@@ -158,6 +163,7 @@ class CarpService(Service):
             yield self._listen("sync", path, 0o600, SyncFactory(spoken_of, self.node.roster), self._ears)
         if devd is not None:
             yield self._listen("devd", devd.unix, devd.mode, self._events, self._mouths)
+        yield self._open_shells(self.configuration.manhole)
 
     @inlineCallbacks
     def _recall(self) -> Generator[Deferred[Any], Any, None]:
@@ -182,10 +188,31 @@ class CarpService(Service):
 
         return listen(self._reactor, path, mode, factory).addCallbacks(ports.append, failed)
 
+    def _open_shells(self, config: ManholeConfig) -> Deferred[None]:
+        if config.telnet is None and config.ssh is None:
+            return succeed(None)
+        # A daemon without shells does without what they are made of.
+        from carptwist.admin.namespace import namespace
+        from carptwist.admin.shells import Shells
+        from carptwist.admin.stopwatch import Stopwatch
+
+        self._shells = Shells(
+            config,
+            reactor=self._reactor,
+            namespace=lambda: namespace(self, self.node, status=self._report.snapshot, aside=self._aside),
+            stopwatch=Stopwatch(self.node.roster, self._reactor.seconds),
+        )
+        return self._shells.start()
+
+    def _aside(self, work: Callable[[], Any]) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
         if self._starting is not None:
             yield self._starting  # half a start cannot be undone
+        if self._shells is not None:
+            yield self._shells.stop()
         yield self.revision.close()
         for port in self._ears:
             yield maybeDeferred(port.stopListening)

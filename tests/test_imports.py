@@ -37,6 +37,7 @@ FORBIDDEN = {
     "hooks": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "guard": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "guard/process.py": ("carptwist", "twisted", "zope", "socket", "threading", "asyncio"),
+    "admin": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.hooks", "carptwist.control"),
     "control": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.tools"),
     "service.py": ("carptwist.links", "carptwist.planes", "carptwist.tools", "carptwist.simulation"),
 }

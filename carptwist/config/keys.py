@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from carptwist.config import unicast, values
+from carptwist.config import shells, unicast, values
 from carptwist.config.schema import (
     LONGEST_PHRASE,
     ControlConfig,
@@ -163,6 +163,18 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
             (Key("unix", values.socket_path), Key("mode", values.mode)),
             make=DevdConfig,
             part="devd",
+        ),
+        SectionKind(
+            "manhole",
+            (
+                Key("telnet", shells.private_place),
+                Key("ssh", shells.place),
+                Key("authorized_keys", shells.own_file),
+                Key("host_key", shells.own_file),
+                Key("passwd", shells.own_file),
+            ),
+            make=shells.ManholeConfig,
+            part="manhole",
         ),
         SectionKind("control", (Key("unix", values.socket_path),), make=ControlConfig, part="control"),
     )

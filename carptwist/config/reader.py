@@ -142,7 +142,12 @@ class _Reader:
                     section.line, f"[{section.name}] a second time: add to the one on line {first_lines[kind.name]}"
                 )
             first_lines.setdefault(section.name, section.line)
-            self._parts[kind.part] = kind.make(**found.one(*found.values))
+            try:
+                self._parts[kind.part] = kind.make(**found.one(*found.values))
+            except ValueError as error:
+                # A key with a bad value is told of already, and looks as if it were missing.
+                if set(found.seen) <= {name for name, good in found.values.items() if good}:
+                    self._error(section.line, f"{label} {error}")
         for line, reason in conflicts(self._vhid_lines, self._parts.get("knobs", Knobs())):
             self._error(line, reason)
         devd = self._parts.get("devd")

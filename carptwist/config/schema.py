@@ -13,6 +13,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Final
 
+from carptwist.config.shells import ManholeConfig
 from carptwist.config.unicast import HostAddress, faults, host_fault
 
 AddressWithPrefix = IPv4Interface | IPv6Interface
@@ -256,4 +257,5 @@ class Configuration:
     control: ControlConfig = ControlConfig()
     hooks: tuple[HookConfig, ...] = ()
     devd: DevdConfig | None = None
+    manhole: ManholeConfig = field(default_factory=ManholeConfig)
     syncs: tuple[SyncConfig, ...] = ()

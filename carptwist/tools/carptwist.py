@@ -28,6 +28,7 @@ from carptwist import __version__
 VERBS: Final[Mapping[str, str]] = {
     "check": "read configuration files and tell everything that is wrong with them",
     "plan": "tell what a changed configuration would do, and who would be MASTER after it",
+    "passwd": "make a line of a file with names and pass phrases, for telnet of [manhole]",
     "lab": "make a LAN of network namespaces and run hosts in it",
     "simulate": "play a scenario of hosts and failures on virtual time, and tell who owned what",
     "dissect": "tell what CARP, ARP and neighbour discovery say in a packet capture",

@@ -1,0 +1,175 @@
+"""Telnet and SSH into the running daemon.
+
+::
+
+    telnet --> loopback, UNIX socket --> name, pass phrase --+
+                                                             +--> Portal --> Console (a Python prompt)
+    ssh -----> anywhere -------------> key ------------------+
+
+Conch does the protocols. SSH takes keys alone here, though the portal knows pass phrases as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from twisted.conch.telnet import AuthenticatingTelnetProtocol, TelnetTransport
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from carptwist.admin.access import PhraseChecker, ShellRealm
+from carptwist.admin.console import Console
+from carptwist.admin.stopwatch import Stopwatch
+from carptwist.config.shells import ManholeConfig, Place
+from carptwist.listening import listen
+
+#: More sessions than administrators.
+MOST_SESSIONS = 8
+MOST_ATTEMPTS = 3
+LOGIN_SECONDS = 60
+
+
+_log = Logger()
+
+
+class Shells:
+    """The shells of one daemon.
+
+    :param namespace: gives the names that a new session knows.
+    """
+
+    def __init__(
+        self, config: ManholeConfig, *, reactor: Any, namespace: Callable[[], dict[str, Any]], stopwatch: Stopwatch
+    ) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._ports: list[IListeningPort] = []
+        self.portal = Portal(ShellRealm(lambda who: Console(namespace(), stopwatch, who)))
+
+    @inlineCallbacks
+    def start(self) -> Generator[Deferred[Any], Any, None]:
+        """Listen. What cannot be is in the log, and keeps nothing else from working."""
+        config = self._config
+        if config.telnet is not None and config.passwd is not None:
+            self.portal.registerChecker(PhraseChecker(config.passwd, self._aside))
+            yield self._listen("telnet", config.telnet, lambda: TelnetFactory(self.portal, self._reactor))
+        if config.ssh is not None and config.host_key is not None and config.authorized_keys is not None:
+            yield self._listen("SSH", config.ssh, self._ssh_factory)
+
+    @inlineCallbacks
+    def stop(self) -> Generator[Deferred[Any], Any, None]:
+        """Nobody can come any more."""
+        ports, self._ports = self._ports, []
+        for port in ports:
+            yield maybeDeferred(port.stopListening)
+
+    def _ssh_factory(self) -> Any:
+        # It takes cryptography and bcrypt, which the daemon can do without.
+        from carptwist.admin.ssh import AuthorizedKeys, KeysOnlyFactory, SSHPublicKeyChecker, host_keys
+
+        assert self._config.host_key is not None
+        assert self._config.authorized_keys is not None
+        factory = KeysOnlyFactory(self.portal, host_keys(self._config.host_key))
+        self.portal.registerChecker(SSHPublicKeyChecker(AuthorizedKeys(self._config.authorized_keys)))
+        return factory
+
+    @inlineCallbacks
+    def _listen(self, what: str, place: Place, make: Callable[[], Any]) -> Generator[Deferred[Any], Any, None]:
+        try:
+            factory = make()
+            if place.path:
+                port = yield listen(self._reactor, place.path, 0o600, factory)
+            else:
+                endpoint = TCP6ServerEndpoint if ":" in place.interface else TCP4ServerEndpoint
+                port = yield endpoint(self._reactor, place.port, interface=place.interface).listen(factory)
+            self._ports.append(port)
+        except ImportError as error:
+            _log.error("carp: manhole: no {what}: {error}: pip install 'carptwist[admin]'", what=what, error=error)
+        except Exception as error:
+            _log.error("carp: manhole: no {what} at {place}: {error}", what=what, place=place, error=error)
+
+    def _aside(self, work: Callable[[], Any]) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+
+
+class TelnetLogin(AuthenticatingTelnetProtocol):
+    """Asks for a name and a pass phrase: so often, for so long."""
+
+    factory: TelnetFactory
+    transport: Any
+
+    def __init__(self, portal: Portal, reactor: Any) -> None:
+        super().__init__(portal)
+        self._attempts = 0
+        self._name = b""
+        self._patience = reactor.callLater(LOGIN_SECONDS, lambda: self.transport.loseConnection())
+
+    def telnet_User(self, line: bytes) -> str:
+        self._name = line
+        state: str = super().telnet_User(line)
+        return state
+
+    def _cbLogin(self, ial: Any) -> None:
+        self._at_ease()
+        # From now on this object hears nothing of the connection any more.
+        self.transport.when_ended.append(ial[2])
+        super()._cbLogin(ial)
+
+    def _ebLogin(self, failure: Failure) -> None:
+        _log.warn("carp: manhole: {name} was not let in by telnet", name=repr(self._name.decode(errors="replace")))
+        self._attempts += 1
+        if self._attempts >= MOST_ATTEMPTS:
+            self.transport.write(b"\nAuthentication failed\n")
+            self.transport.loseConnection()
+        else:
+            super()._ebLogin(failure)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._at_ease()
+        super().connectionLost(reason)
+
+    def _at_ease(self) -> None:
+        if self._patience.active():
+            self._patience.cancel()
+
+
+class TelnetFactory(ServerFactory):
+    """One login after the other."""
+
+    noisy = False
+
+    def __init__(self, portal: Portal, reactor: Any) -> None:
+        self._portal = portal
+        self._reactor = reactor
+        self._sessions = 0
+
+    def buildProtocol(self, addr: object) -> TelnetTransport | None:
+        if self._sessions >= MOST_SESSIONS:
+            return None
+        self._sessions += 1
+        transport = CountedTelnet(self._ended, TelnetLogin, self._portal, self._reactor)
+        transport.factory = self
+        return transport
+
+    def _ended(self) -> None:
+        self._sessions -= 1
+
+
+class CountedTelnet(TelnetTransport):
+    """A telnet connection that tells its end to all who want to know."""
+
+    def __init__(self, ended: Callable[[], object], *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.when_ended = [ended]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        for ended in self.when_ended:
+            ended()

@@ -1,0 +1,121 @@
+"""SSH that opens to keys alone. Imported only where it is configured: it takes the packages of ``carptwist[admin]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.conch.checkers import IAuthorizedKeysDB, SSHPublicKeyChecker
+from twisted.conch.interfaces import IConchUser
+from twisted.conch.manhole_ssh import ConchFactory, TerminalRealm, TerminalSession
+from twisted.conch.ssh.connection import SSHConnection
+from twisted.conch.ssh.keys import BadKeyError, EncryptedKeyError, Key
+from twisted.conch.ssh.transport import SSHServerTransport
+from twisted.conch.ssh.userauth import SSHUserAuthServer
+from twisted.cred.credentials import ISSHPrivateKey
+from twisted.cred.portal import Portal
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from carptwist.admin.access import trusted_text
+
+__all__ = ["AuthorizedKeys", "IConchUser", "KeysOnlyFactory", "SSHPublicKeyChecker", "host_keys", "user"]
+
+_log = Logger()
+
+MOST_CONNECTIONS = 16
+
+
+@implementer(IAuthorizedKeysDB)
+class AuthorizedKeys:
+    """The public keys of a file: whoever has the other half of one may come, under any name."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def getAuthorizedKeys(self, username: bytes) -> Iterable[Any]:
+        try:
+            text = trusted_text(self._path)
+        except OSError as error:
+            _log.warn("carp: manhole: nobody is let in: {error}", error=error)
+            return []
+        found = []
+        for number, line in enumerate(text.splitlines(), start=1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            try:
+                found.append(Key.fromString(line.encode(), type="public_openssh"))
+            except (BadKeyError, EncryptedKeyError, ValueError, TypeError, IndexError):
+                _log.warn("carp: manhole: {path}:{number}: no public key", path=self._path, number=number)
+        return found
+
+
+class KeysOnly(SSHUserAuthServer):
+    """Never asks for a pass phrase, and never takes one."""
+
+    interfaceToMethod = {ISSHPrivateKey: b"publickey"}
+    loginTimeout = 60
+    attemptsBeforeDisconnect = 6
+
+
+class CountedTransport(SSHServerTransport):
+    """A connection that tells its end."""
+
+    factory: KeysOnlyFactory
+
+    def connectionLost(self, reason: Failure | None = connectionDone) -> None:
+        self.factory.connections -= 1
+        super().connectionLost(reason)
+
+
+class KeysOnlyFactory(ConchFactory):
+    """Builds the connections."""
+
+    noisy = False
+    protocol = CountedTransport
+    services = {b"ssh-userauth": KeysOnly, b"ssh-connection": SSHConnection}
+
+    def __init__(self, portal: Portal, keys: dict[bytes, Key]) -> None:
+        super().__init__(portal)
+        self.publicKeys = {kind: key.public() for kind, key in keys.items()}
+        self.privateKeys = keys  # type: ignore[assignment]  # what Conch says of their type is not so
+        self.connections = 0
+
+    def buildProtocol(self, addr: Any) -> Any:
+        if self.connections >= MOST_CONNECTIONS:
+            return None
+        self.connections += 1
+        return super().buildProtocol(addr)
+
+
+class Session(TerminalSession):
+    """A terminal, and nothing but a terminal: no commands, no files, no tunnels."""
+
+    def windowChanged(self, newWindowSize: Any) -> None:
+        pass
+
+    def eofReceived(self) -> None:
+        pass
+
+
+def user(terminal: Callable[[], Any], name: bytes) -> Any:
+    """What Conch wants to know of somebody who was let in."""
+    realm = TerminalRealm()
+    realm.sessionFactory = Session
+    realm.chainedProtocolFactory = terminal  # type: ignore[assignment]  # any callable will do
+    return realm._getAvatar(name)
+
+
+def host_keys(path: str) -> dict[bytes, Key]:
+    """The key of a file, by its kind.
+
+    :raises OSError: it cannot be read.
+    :raises ValueError: it is none, or takes a pass phrase; the text has the remedy.
+    """
+    try:
+        key = Key.fromFile(path)
+    except (BadKeyError, EncryptedKeyError, ValueError) as error:
+        raise ValueError(f"{path}: no private key ({error}): ssh-keygen -t ed25519 -N '' -f {path}") from None
+    return {key.sshType(): key}
