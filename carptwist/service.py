@@ -199,7 +199,9 @@ class CarpService(Service):
         self._shells = Shells(
             config,
             reactor=self._reactor,
-            namespace=lambda: namespace(self, self.node, status=self._report.snapshot, aside=self._aside),
+            namespace=lambda: namespace(
+                self, self.node, status=self._report.snapshot, explain=self._desk.explain, aside=self._aside
+            ),
             stopwatch=Stopwatch(self.node.roster, self._reactor.seconds),
         )
         return self._shells.start()

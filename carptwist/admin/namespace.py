@@ -18,6 +18,7 @@ node       its virtual hosts and interfaces: carptwist.node.Node
 vhids      its virtual hosts by name, now: vhids["1@em0"].machine.deadline
 roster     what they share: knobs, demotion ledger, counters
 status()   as carpctl status
+explain(v) as carpctl explain: explain("1@em0")
 reload()   as carpctl reload; tells in a moment what was done
 scapy()    have scapy's names here in a moment: Ether, IP, ARP, rdpcap ...
 about()    this text
@@ -32,11 +33,13 @@ def namespace(
     node: Node,
     *,
     status: Callable[[], dict[str, Any]],
+    explain: Callable[[str], dict[str, Any]],
     aside: Callable[[Callable[[], Any]], Deferred[Any]],
 ) -> dict[str, Any]:
     """A fresh namespace for one session.
 
     :param status: gives the status, as ``carpctl status --json`` has it.
+    :param explain: explains the state of a vhid, as ``carpctl explain --json`` has it.
     :param aside: does work on a thread, and fires with what it gives.
     """
     names: dict[str, Any] = {}
@@ -60,6 +63,7 @@ def namespace(
         roster=node.roster,
         vhids=VirtualHosts(node),
         status=lambda: print(render(status())),
+        explain=lambda name: print("\n".join(_told(explain(name)))),
         reload=reload,
         scapy=scapy,
         about=lambda: print(ABOUT),
@@ -89,6 +93,12 @@ class VirtualHosts(Mapping[str, VirtualHost]):
 
     def __repr__(self) -> str:
         return ", ".join(f"{vhost.name}: {vhost.state.value}" for vhost in self.values()) or "none"
+
+
+def _told(explained: dict[str, Any]) -> Iterator[str]:
+    for part in explained["parts"]:
+        yield part["title"]
+        yield from (f"  {sentence}" for sentence in part["sentences"])
 
 
 def _leave() -> None:

@@ -122,6 +122,10 @@ class ManholeTests(SceneTestCase):
             "1@em0: unchanged",
             client.line("reload()") + client.expect("Deferred #0 called back") + client.expect(PROMPT),
         )
+        client.line("scapy()")
+        client.expect("names of scapy are here")
+        client.expect(PROMPT)
+        self.assertIn("2048", client.line('(Ether() / IP(dst="192.0.2.1")).type'))
         self.assertIn("ZeroDivisionError", client.line("1 / 0"))
         client.type("vhids['1@em0'].machine.effective_adv\t")
         client.expect("effective_advskew")
