@@ -91,7 +91,12 @@ class Shells:
                 port = yield endpoint(self._reactor, place.port, interface=place.interface).listen(factory)
             self._ports.append(port)
         except ImportError as error:
-            _log.error("carp: manhole: no {what}: {error}: pip install 'carptwist[admin]'", what=what, error=error)
+            _log.error(
+                "carp: manhole: no {what} at {place}: {error}: pip install 'carptwist[admin]'",
+                what=what,
+                place=place,
+                error=error,
+            )
         except Exception as error:
             _log.error("carp: manhole: no {what} at {place}: {error}", what=what, place=place, error=error)
 
