@@ -31,6 +31,10 @@ from carptwist.vhost.recollection import Recollection
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import filters
+from carptwist.wire.advertisement import Heard, read
+from carptwist.wire.refusal import Refusal
+
+Read = Callable[[bytes], Heard | Refusal | None]
 
 
 class Node:
@@ -38,11 +42,13 @@ class Node:
 
     :param reactor: delayed calls on it should run on monotonic time.
     :param system: the host that they run on.
+    :param read: understands a frame as :func:`carptwist.wire.advertisement.read` does.
     """
 
     _log = Logger()
 
-    def __init__(self, knobs: Knobs, *, reactor: Any, system: ISystem) -> None:
+    def __init__(self, knobs: Knobs, *, reactor: Any, system: ISystem, read: Read = read) -> None:
+        self._read = read
         self.roster = Roster(knobs, reactor)
         self._reactor = reactor
         self._system = system
@@ -202,7 +208,7 @@ class Node:
 
     def _open_voice(self, link: LinkState) -> IVoice:
         vhosts = self.roster.on(link.name)
-        advertisements = AdvertisementProtocol(link.name, self.roster, self._reactor)
+        advertisements = AdvertisementProtocol(link.name, self.roster, self._reactor, self._read)
 
         def balances(address: bytes) -> bool:
             return self.roster.balances(link.name, address)

@@ -57,7 +57,11 @@ class Settings(NamedTuple):
 
 
 class Machine:
-    """State, timers and rules of one vhid on one node."""
+    """State, timers and rules of one vhid on one node.
+
+    What follows from settings and demotion is reckoned when they change, since each advertisement is compared with it:
+    ``effective_advskew``, and ``demote``, the demote count that this node advertises, an octet.
+    """
 
     def __init__(
         self,
@@ -79,26 +83,14 @@ class Machine:
         self._advertise_at: float | None = None
         self._repeat_announcement_at: float | None = None
         self._announced_at = float("-inf")
+        self._reckon()
 
     # What others may ask
 
     @property
-    def effective_advskew(self) -> int:
-        if self.settings.counts_demotion:
-            return self.settings.advskew
-        return effective_advskew(self.settings.advskew, self._demotion)
-
-    @property
-    def demote(self) -> int:
-        """The demote count that this node advertises: an octet."""
-        return max(0, min(MAX_DEMOTE, self._demotion)) if self.settings.counts_demotion else 0
-
-    @property
     def own_interval(self) -> int:
         """What this node advertises, or would: 1/256 s."""
-        if self.last_resort:
-            return interval(*LAST_RESORT)
-        return interval(self.settings.advbase, self.effective_advskew)
+        return interval(*LAST_RESORT) if self.last_resort else self._interval
 
     @property
     def deadline(self) -> float | None:
@@ -208,12 +200,14 @@ class Machine:
         if demotion == self._demotion:
             return []
         self._demotion = demotion
+        self._reckon()
         # At once, so that the others can react at once.
         return self._advertise_now(now) if self.state is State.MASTER else []
 
     def reconfigured(self, now: float, settings: Settings) -> list[Effect]:
         """The operator decided otherwise. The state stays; timers run on from where they began."""
         before, self.settings = self.settings, settings
+        self._reckon()
         if self.state is State.BACKUP:
             later = self._patience(settings) - self._patience(before)
             for family in settings.families:
@@ -230,6 +224,16 @@ class Machine:
         return []
 
     # What the inputs share
+
+    def _reckon(self) -> None:
+        settings = self.settings
+        if settings.counts_demotion:
+            self.effective_advskew = settings.advskew
+            self.demote = max(0, min(MAX_DEMOTE, self._demotion))
+        else:
+            self.effective_advskew = effective_advskew(settings.advskew, self._demotion)
+            self.demote = 0
+        self._interval = interval(settings.advbase, self.effective_advskew)
 
     def _heard_as_backup(self, now: float, family: int, advbase: int, advskew: int, demote: int) -> list[Effect]:
         if self.last_resort:

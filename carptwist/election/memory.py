@@ -51,7 +51,13 @@ class Generation:
 
     def __contains__(self, counter: int) -> bool:
         run = bisect_right(self._firsts, counter) - 1
-        return (run >= 0 and counter <= self._lasts[run]) or self._single(counter)
+        if run >= 0 and counter <= self._lasts[run]:
+            return True
+        drawer = self._drawers[counter >> _DRAWER_SHIFT]
+        if not drawer:
+            return False
+        place = bisect_left(drawer, counter)
+        return place < len(drawer) and drawer[place] == counter
 
     def extend(self, counter: int) -> bool:
         """Make a run one longer that ends just before ``counter``; False if none does."""
@@ -137,7 +143,11 @@ class Memory:
         self._generations = deque([Generation()], maxlen=GENERATIONS)
 
     def __contains__(self, counter: int) -> bool:
-        return any(counter in generation for generation in reversed(self._generations))
+        # Not any() of a generator: this is asked of every advertisement.
+        for generation in reversed(self._generations):  # noqa: SIM110
+            if counter in generation:
+                return True
+        return False
 
     @property
     def octets(self) -> int:
@@ -154,12 +164,12 @@ class Memory:
         newest = self._generations[-1]
         if newest.extend(counter):
             return
-        if newest.take_single(counter - 1):
-            newest.add_run(counter - 1, counter)
-        elif counter - 1 in self:
-            newest.add_run(counter, counter)  # it goes on with what an older generation has
-        else:
+        if counter - 1 not in self:
             newest.add_single(counter)
+        elif newest.take_single(counter - 1):
+            newest.add_run(counter - 1, counter)
+        else:
+            newest.add_run(counter, counter)  # it goes on with what an older generation has
         if newest.cells * GENERATIONS >= self._capacity():
             self._generations.append(Generation())
 

@@ -47,11 +47,21 @@ MOST_RECOGNISED = 4096
 
 @implementer(IFrameReceiver)
 class AdvertisementProtocol:
-    """Hears and sends the advertisements of the vhids of one interface."""
+    """Hears and sends the advertisements of the vhids of one interface.
+
+    :param read: understands a frame; whoever hands one frame to many hosts can have it understood once.
+    """
 
     _log = Logger()
 
-    def __init__(self, interface: str, roster: Roster, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        interface: str,
+        roster: Roster,
+        clock: IReactorTime,
+        read: Callable[[bytes], Heard | Refusal | None] = read,
+    ) -> None:
+        self._read = read
         self._interface = interface
         self._roster = roster
         self._vhosts: Mapping[int, VirtualHost] = roster.on(interface)
@@ -75,7 +85,7 @@ class AdvertisementProtocol:
     def frame_received(self, frame: bytes) -> None:
         if not self._roster.knobs.allow:
             return
-        heard = read(frame)
+        heard = self._read(frame)
         if heard is None:
             return
         counters = self._roster.counters

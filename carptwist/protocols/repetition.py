@@ -14,12 +14,13 @@ new to everybody; a kernel goes on from it, and so is heard again here.
 
 from __future__ import annotations
 
+from functools import cache
 from ipaddress import ip_address
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from carptwist.config.schema import ReplayMode, VirtualHostConfig
+from carptwist.config.schema import ReplayMode
 from carptwist.election.constancy import STEADY_INTERVALS, STEADY_SECONDS
 from carptwist.election.precedence import interval_seconds
 from carptwist.election.replay import Verdict
@@ -61,7 +62,7 @@ class Repetition:
             heard.source,
             heard.advertisement.counter,
             network_control=heard.tos == _NETWORK_CONTROL,
-            steady=_steady_seconds(vhost.config),
+            steady=_steady_seconds(vhost.config.advbase, vhost.config.advskew),
         )
         if verdict is Verdict.NEW:
             return False
@@ -107,5 +108,6 @@ class Repetition:
         )
 
 
-def _steady_seconds(config: VirtualHostConfig) -> float:
-    return max(STEADY_SECONDS, STEADY_INTERVALS * interval_seconds(config.advbase, config.advskew))
+@cache  # of at most 65,536 pairs, and asked for with every advertisement
+def _steady_seconds(advbase: int, advskew: int) -> float:
+    return max(STEADY_SECONDS, STEADY_INTERVALS * interval_seconds(advbase, advskew))

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from random import Random
 
-from carptwist.config.schema import Configuration, Dialect, Knobs, Phrase, ReplayMode, VirtualHostConfig
+from carptwist.config.schema import Configuration, Dialect, Knobs, Phrase, VirtualHostConfig
 from carptwist.election.state import State
 from carptwist.simulation.conditions import Conditions
 from carptwist.simulation.host import Nature
@@ -99,6 +99,7 @@ def draw(seed: int) -> Schedule:
             # Hosts that are alike have nothing but this to tell them apart.
             jitter=0.01 if alike else random.choice((0.0005, 0.002, 0.01)),
             hold=random.choice((0.0, 0.002, 0.02)),
+            observes=False,
         )
         knobs = Knobs(preempt=preempt if random.random() < 0.8 else not preempt)
         wiring = {vhid.interface: vhid.interface.replace("em", "lan") for vhid in vhids}
@@ -201,10 +202,7 @@ def _a_vhid(random: Random, number: int) -> VirtualHostConfig:
     addresses = [f"192.0.2.{number}/24"] * ("4" in families) + [f"2001:db8::{number}/64"] * ("6" in families)
     interface = random.choice(("em0", "em1"))
     advbase = random.choice((1, 1, 1, 2))
-    # Duplicates on a bad network are replays, which do not change what is decided: they would only fill the log.
-    return VirtualHostConfig(
-        number, interface, tuple(map(ip_interface, addresses)), _PHRASE, advbase=advbase, replay=ReplayMode.OFF
-    )
+    return VirtualHostConfig(number, interface, tuple(map(ip_interface, addresses)), _PHRASE, advbase=advbase)
 
 
 def _a_failure(random: Random, parts: Sequence[Part]) -> Scheduled:

@@ -24,18 +24,19 @@ from random import Random
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from carptwist.config.schema import Configuration, VirtualHostConfig
+from carptwist.config.schema import Configuration, ReplayMode, VirtualHostConfig
 from carptwist.election.effects import Became
 from carptwist.election.state import State
 from carptwist.hooks.script import Change, command
 from carptwist.interfaces import LinkState
-from carptwist.node import Node
+from carptwist.node import Node, Read
 from carptwist.simulation.clock import HostClock, Timeline
 from carptwist.simulation.history import History, Kind
 from carptwist.simulation.notebook import MemoryNotebook
 from carptwist.simulation.segment import Segment
 from carptwist.simulation.system import MemorySystem
 from carptwist.vhost.virtualhost import VirtualHost
+from carptwist.wire.advertisement import read
 
 #: How long the news of a link takes from the driver to the daemon.
 LINK_NEWS_SECONDS = 0.001
@@ -47,6 +48,7 @@ class Nature:
 
     ``rate``: seconds of its clock per second of the world. ``jitter``: how late its timers fire at most, which is what
     breaks ties between hosts that are set up alike. ``hold``: what each step of a plane takes.
+    ``observes``: whether replay = observe is done; it decides nothing, and costs as much as the elections.
     """
 
     rate: float = 1.0
@@ -54,6 +56,7 @@ class Nature:
     jitter: float = 0.001
     hold: float = 0.002
     forwards: bool = True
+    observes: bool = True
 
 
 #: A host as most are.
@@ -65,6 +68,7 @@ class SimulatedHost:
 
     :param number: 1 and up, for its MACs and its own addresses.
     :param wiring: where each of its interfaces leads to.
+    :param read: understands advertisements.
     :param moved: called with a vhid's configuration, or None for all of them, and with what has happened, whenever
         somebody else may now have an address.
     """
@@ -80,10 +84,11 @@ class SimulatedHost:
         history: History,
         random: Random,
         moved: Callable[[VirtualHostConfig | None, str], object],
+        read: Read = read,
         nature: Nature = ORDINARY,
     ) -> None:
         self.name = name
-        self.configuration = _by_multicast(configuration)
+        self.configuration = _as_simulated(configuration, observes=nature.observes)
         self.wiring = wiring
         self.nature = nature
         self.node: Node | None = None
@@ -101,6 +106,7 @@ class SimulatedHost:
         self._history = history
         self._random = random
         self._moved = moved
+        self._read = read
 
     # What others may ask
 
@@ -174,7 +180,7 @@ class SimulatedHost:
             plane_changed=lambda config: self._moved(config, self._why(config)),
         )
         self._timeline.running.station = self.name
-        node = self.node = Node(self.configuration.knobs, reactor=clock, system=self.system)
+        node = self.node = Node(self.configuration.knobs, reactor=clock, system=self.system, read=self._read)
         node.roster.observe(self._became)
         node.start(self.configuration.vhids).addErrback(self._failed)
         self._moved(None, f"{self.name} started")
@@ -345,10 +351,19 @@ class SimulatedHost:
         self._history.add(self._timeline.now, Kind.BUG, failure.getTraceback(), host=self.name)
 
 
-def _by_multicast(configuration: Configuration) -> Configuration:
+def _as_simulated(configuration: Configuration, *, observes: bool) -> Configuration:
     """The same without unicast: own addresses are made up here, so that nobody has those that the peers and sources
     name, and the network of a simulation takes multicast everywhere."""
-    vhids = tuple(replace(vhid, peers=(), peers6=(), sources=()) for vhid in configuration.vhids)
+    vhids = tuple(
+        replace(
+            vhid,
+            peers=(),
+            peers6=(),
+            sources=(),
+            replay=ReplayMode.OFF if vhid.replay is ReplayMode.OBSERVE and not observes else vhid.replay,
+        )
+        for vhid in configuration.vhids
+    )
     return replace(configuration, vhids=vhids)
 
 

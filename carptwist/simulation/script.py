@@ -214,6 +214,7 @@ class _Reader:
             self._value(table, "jitter", where, 0, _seconds, ordinary.jitter),
             self._value(table, "hold", where, 0, _seconds, ordinary.hold),
             self._value(table, "router", where, 0, _switch, ordinary.forwards),
+            observes=False,
         )
         start: float | None = None
         if table.get("start") != "never":

@@ -26,6 +26,8 @@ from carptwist.simulation.history import History, Kind
 from carptwist.simulation.host import ORDINARY, Nature, SimulatedHost
 from carptwist.simulation.ownership import Look, Ownership, Service
 from carptwist.simulation.segment import Segment
+from carptwist.wire.advertisement import Heard, read
+from carptwist.wire.refusal import Refusal
 
 
 class World:
@@ -40,6 +42,7 @@ class World:
         self.ownerships: dict[tuple[str, int], Ownership] = {}
         self._keep_frames = keep_frames
         self._observer: Any = self._logged
+        self._reading = _Reading()
 
     def __enter__(self) -> World:
         globalLogPublisher.addObserver(self._observer)
@@ -77,6 +80,7 @@ class World:
             history=self.history,
             random=self._random("host", name),
             moved=self._moved,
+            read=self._reading.read,
             nature=nature,
         )
         for config in configuration.vhids:
@@ -167,6 +171,19 @@ class World:
             self.history.add(self.now, Kind.WARNING, _without_prefix(formatEvent(dict(event))), host=host)
         elif level is LogLevel.info and "by" in event and "to" in event:
             self.history.add(self.now, Kind.DEMOTION, _without_prefix(formatEvent(dict(event))), host=host)
+
+
+class _Reading:
+    """Understands a frame once, however many hosts hear it one after the other."""
+
+    def __init__(self) -> None:
+        self._frame = b""
+        self._heard: Heard | Refusal | None = None
+
+    def read(self, frame: bytes) -> Heard | Refusal | None:
+        if frame is not self._frame:
+            self._frame, self._heard = frame, read(frame)
+        return self._heard
 
 
 def _without_prefix(text: str) -> str:

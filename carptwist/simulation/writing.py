@@ -99,7 +99,7 @@ def _part(part: Part) -> Iterator[str]:
     yield f"interfaces = {_toml(dict(part.wiring))}"
     if part.start != 0.0:
         yield f"start = {_toml('never' if part.start is None else part.start)}"
-    ordinary = Nature()
+    ordinary = Nature(observes=False)
     for name, key in _NATURE_KEYS.items():
         value = getattr(part.nature, name)
         if value != getattr(ordinary, name):

@@ -74,6 +74,11 @@ class Roster:
         """The live mapping of the vhids on one interface."""
         return self._by_interface.setdefault(interface, {})
 
+    @property
+    def size(self) -> int:
+        """How many there are. Asked for with every advertisement, so it costs no more for many than for few."""
+        return sum(map(len, self._by_interface.values()))
+
     def all(self) -> list[VirtualHost]:
         """Every virtual host, by interface and vhid in the order of the configuration."""
         return [vhost for there in self._by_interface.values() for vhost in there.values()]

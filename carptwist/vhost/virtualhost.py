@@ -83,7 +83,7 @@ class VirtualHost:
         self.name = config.name
         self.plane = plane
         self.counter = Counter(draw)
-        self.replay = Replay(lambda: fair_share(len(roster.all())))
+        self.replay = Replay(lambda: fair_share(roster.size))
         self.peers = Peers()
         self.shared = _packed(config)
         self.holding = False
