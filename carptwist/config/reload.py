@@ -24,6 +24,7 @@ from dataclasses import dataclass, fields
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, assert_never
 
+from carptwist.config.keys import SECTIONS
 from carptwist.config.schema import Configuration, HookConfig, Knobs, VirtualHostConfig
 from carptwist.config.spelling import key_of, spelled
 
@@ -237,7 +238,8 @@ def _later(running: Configuration, wanted: Configuration) -> Iterable[Step]:
     for field in fields(Configuration):
         now, then = getattr(running, field.name), getattr(wanted, field.name)
         if field.name not in _STEPPED and now != then:
-            yield Later(field.name, "changed")
+            section = next((kind.name for kind in SECTIONS.values() if kind.part == field.name), field.name)
+            yield Later(section, "changed")
 
 
 # Virtual hosts

@@ -20,8 +20,10 @@ from carptwist.config.schema import (
     Phrase,
     PlaneKind,
     ReplayMode,
+    SyncConfig,
     VirtualHostConfig,
 )
+from carptwist.config.shells import ManholeConfig
 from carptwist.config.spelling import field_of
 
 
@@ -111,6 +113,15 @@ def test_no_part_of_a_configuration_is_overlooked(name: str) -> None:
     }
     after = replace(BOTH, **{name: others.get(name, different)})
     assert [step for step in steps(BOTH, after) if not isinstance(step, Keep)]
+
+
+def test_a_part_is_told_by_the_name_of_its_section() -> None:
+    """As it stands in the file, whatever the field is called."""
+    after = replace(BOTH, syncs=(SyncConfig("conntrack"),), manhole=ManholeConfig(authorized_keys="/x"))
+    assert {line(step) for step in steps(BOTH, after) if isinstance(step, Later)} == {
+        "[sync]: changed: takes effect at the next start",
+        "[manhole]: changed: takes effect at the next start",
+    }
 
 
 def test_a_part_of_tomorrow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
