@@ -131,6 +131,9 @@ class IPlane(Interface):
         "The MAC that the shared addresses are announced with: the virtual one, or the interface's own. Empty "
         "before it is known."
     )
+    ending: tuple[bytes, ...] = Attribute(
+        "What anybody may send to the kernel to end a hold, each a datagram of rtnetlink(7). Known when prepared."
+    )
     answers: bool = Attribute("Whether our responders answer for the addresses (True) or the kernel does.")
 
     def adopt(config: VirtualHostConfig) -> None:
@@ -150,6 +153,11 @@ class IPlane(Interface):
         host sends from it leaves by the interface itself, with the interface's MAC; but no ARP packet and no neighbour
         solicitation or advertisement of the kernel's has it for a sender, or tells a MAC for it."""
 
+    def refresh(seconds: int, until: float) -> None:
+        """What is held will be gone by itself after so many seconds, unless this is called again before; it stays for
+        good until the first call. Comes too late, and does nothing, at ``until``, in seconds of the reactor's clock. To
+        be called with each advertisement; disturbs no route and no connection."""
+
     def release() -> Deferred[None]:
         """None of the addresses is reachable on this host any more when this fires, unless another vhid holds the same
         one; nor does anything come to ``link_address``. Prepared for the next hold."""
@@ -166,6 +174,10 @@ class IVoice(Interface):
 
         :raises OSError: it did not leave this host.
         """
+
+    def farewell(vhost: IVirtualHost, family: int, what: Advertise) -> tuple[bytes, ...]:
+        """The frames that :meth:`advertise` would send now, for somebody else to send later or never: their counter is
+        one that no advertisement has."""
 
     def announce(vhost: IVirtualHost) -> None:
         """Tell the neighbours the link address of every shared address of the vhid.
@@ -273,6 +285,10 @@ class ISystem(Interface):
     def plane(config: VirtualHostConfig, damaged: Callable[[str], object], balances: Callable[[bytes], bool]) -> IPlane:
         """A plane for one vhid; ``damaged`` is called with a text when somebody else has interfered with it.
         ``balances`` tells of a packed address of the vhid whether others balance it with this one, now."""
+
+    def guard(lacking: Callable[[str | None], object]) -> IGuard:
+        """The guard of this host; ``lacking`` is called with why there is none, and with None when there is one again.
+        It is started after the system, and stopped before."""
 
     def open_port(interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
         """Open a port on an interface that exists, for the frames that a filter accepts: :mod:`carptwist.wire.filters`.

@@ -21,7 +21,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist.config.schema import Knobs, VirtualHostConfig
-from carptwist.interfaces import ILinkMonitor, INotebook, ISystem, IVoice, LinkState
+from carptwist.guard.unguarded import Unguarded
+from carptwist.interfaces import IGuard, ILinkMonitor, INotebook, ISystem, IVoice, LinkState
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
 from carptwist.protocols.neighbor import NeighborProtocol
@@ -35,6 +36,10 @@ from carptwist.wire.advertisement import Heard, read
 from carptwist.wire.refusal import Refusal
 
 Read = Callable[[bytes], Heard | Refusal | None]
+
+#: The ledger's entry while there is no guard: who has one is the better master.
+GUARD_OWNER = "guard"
+GUARD_DEMOTION = 240
 
 
 class Node:
@@ -56,6 +61,7 @@ class Node:
         self.last_words: list[Callable[[], object]] = []
         self._attachments: dict[str, Attachment] = {}
         self._recollections: dict[str, Recollection] = {}
+        self._guard: IGuard = system.guard(self._guard_is_lacking) if knobs.guard else Unguarded()
 
     @inlineCallbacks
     def start(
@@ -67,6 +73,7 @@ class Node:
         """
         yield self._system.start()
         yield maybeDeferred(recall)
+        yield self._guard.start()
         for config in configs:
             self._introduce(config)
         # All vhids first: none may take part before the demotion of those that cannot is known.
@@ -87,6 +94,7 @@ class Node:
         self.roster.close()
         for last_words in self.last_words:
             last_words()
+        yield self._guard.stop()
         yield self._system.stop()
 
     def seconds(self) -> float:
@@ -186,6 +194,7 @@ class Node:
             ),
             clock=self._reactor,
             draw=self._system.draw,
+            guard=self._guard,
         )
         self.roster.add(vhost)
         self._recall(vhost)
@@ -228,6 +237,12 @@ class Node:
                 port.close()
             raise
         return Voice(advertisements, arp, neighbor, ports=ports, hush=self._system.join(link))
+
+    def _guard_is_lacking(self, why: str | None) -> None:
+        if why is None:
+            self.roster.undemote(GUARD_OWNER, "there is a guard again")
+        else:
+            self.roster.demote(GUARD_OWNER, GUARD_DEMOTION, why)
 
     def _failed_to_stop(self, failure: Failure) -> None:
         self._log.failure("carp: leaving in good order", failure)

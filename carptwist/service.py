@@ -43,6 +43,7 @@ from carptwist.election.effects import Became
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.script import Change, Hooks
 from carptwist.interfaces import ISystem
+from carptwist.lateness import Lateness
 from carptwist.listening import listen
 from carptwist.node import Node
 from carptwist.protocols.sync import StateSync, SyncFactory
@@ -85,6 +86,7 @@ class CarpService(Service):
             path=path,
             aside=self._aside,
         )
+        self._lateness = Lateness(reactor, self.node.roster.counters)
         self._events = EventStream(reactor)
         self._ears: list[IListeningPort] = []  # where others tell us something
         self._mouths: list[IListeningPort] = []  # where we tell others
@@ -148,6 +150,7 @@ class CarpService(Service):
         for sync in syncs:
             sync.start()  # before any vhid takes part
         yield self.node.start(self.configuration.vhids, self._recall)
+        self._lateness.start()
         # Without them nobody can ask, tell or be told; the addresses matter more.
         control, devd = self.configuration.control, self.configuration.devd
         answering = ControlFactory(
@@ -218,6 +221,7 @@ class CarpService(Service):
         yield self.revision.close()
         for port in self._ears:
             yield maybeDeferred(port.stopListening)
+        self._lateness.stop()
         yield self.node.stop()
         # Only now: that the vhids are in INIT is news as well.
         for port in self._mouths:

@@ -14,7 +14,8 @@ from zope.interface import implementer
 
 from carptwist.config.schema import PlaneKind, VirtualHostConfig
 from carptwist.exclusion import claim
-from carptwist.interfaces import IFramePort, IFrameReceiver, INotebook, IPlane, ISystem, LinkState
+from carptwist.guard.keeper import GuardKeeper
+from carptwist.interfaces import IFramePort, IFrameReceiver, IGuard, INotebook, IPlane, ISystem, LinkState
 from carptwist.links import deaf, membership
 from carptwist.links.netlink import LinkMonitor
 from carptwist.links.packet import PacketPort
@@ -25,8 +26,9 @@ from carptwist.planes.macvlan import MacvlanPlane
 from carptwist.planes.marks import PROTOCOL
 from carptwist.planes.nothing import NoPlane
 from carptwist.planes.orders import Orders
-from carptwist.planes.sysctls import Sysctls
+from carptwist.planes.sysctls import Sysctls, namespace
 from carptwist.planes.sysctls import read as read_sysctl
+from carptwist.planes.upkeep import Upkeep
 from carptwist.wire.carp import virtual_mac
 
 
@@ -44,7 +46,9 @@ class LinuxSystem:
         self._reactor = reactor
         self._may_change_host = may_change_host
         self._claim: socket.socket | None = None
+        self._state_dir = Path(state_dir)
         self._orders = Orders(reactor)
+        self._upkeep = Upkeep(reactor.seconds)
         self._settings = Sysctls(Path(state_dir))
         self._notebooks = Notebooks(reactor, Path(state_dir, "replay"))
         self._records = Notebooks(
@@ -56,6 +60,7 @@ class LinuxSystem:
     def start(self) -> Generator[Deferred[Any], Any, None]:
         self._claim = claim()
         self._orders.start()
+        self._upkeep.start()
         self._notebooks.start()
         self._records.start()
         if self._may_change_host:
@@ -68,6 +73,7 @@ class LinuxSystem:
     def stop(self) -> Deferred[None]:
         self.monitor.stop()
         self._orders.stop()
+        self._upkeep.stop()
         self._notebooks.stop()
         self._records.stop()
         if self._claim is not None:
@@ -84,6 +90,7 @@ class LinuxSystem:
                 orders=self._orders,
                 monitor=self.monitor,
                 settings=self._settings,
+                upkeep=self._upkeep,
                 clock=self._reactor,
                 damaged=damaged,
                 balances=balances,
@@ -94,12 +101,16 @@ class LinuxSystem:
                 orders=self._orders,
                 monitor=self.monitor,
                 settings=self._settings,
+                upkeep=self._upkeep,
                 clock=self._reactor,
                 damaged=damaged,
             )
         if config.plane is PlaneKind.NONE:
             return NoPlane(virtual_mac(config.vhid))
         assert_never(config.plane)
+
+    def guard(self, lacking: Callable[[str | None], object]) -> IGuard:
+        return GuardKeeper(self._reactor, note=self._state_dir / f"guard-{namespace()}.txt", lacking=lacking)
 
     def open_port(self, interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
         return PacketPort(self._reactor, interface, program, receiver)

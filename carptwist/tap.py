@@ -10,7 +10,6 @@ import atexit
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from carptwist.configuration import ConfigurationError, Reading, load
+from carptwist.guard.process import boottime
 from carptwist.privileges import may_change_host, missing_privileges
 from carptwist.service import CarpService
 from carptwist.system import LinuxSystem
@@ -119,16 +119,17 @@ def _end_in_failure(reactor: Any) -> None:
 
 
 def run_on_monotonic_time(reactor: Any) -> None:
-    """Make a reactor's delayed calls run on the monotonic clock.
+    """Make a reactor's delayed calls run on the monotonic clock that counts the time of a suspended host as well.
 
-    Twisted's reactors schedule by ``time.time``: an NTP step of a few seconds would make every BACKUP
-    believe that its master had died, and a step back would silence a MASTER for as long.
+    Whoever was suspended was away, and must know: by CLOCK_MONOTONIC no time has passed for it. And Twisted's reactors
+    schedule by ``time.time``: an NTP step of a few seconds would make every BACKUP believe that its master had died,
+    and a step back would silence a MASTER for as long.
     """
-    if reactor.seconds is time.monotonic:
+    if reactor.seconds is boottime:
         return
-    shift = time.monotonic() - reactor.seconds()
-    reactor.seconds = time.monotonic
+    shift = boottime() - reactor.seconds()
+    reactor.seconds = boottime
     for call in reactor.getDelayedCalls():
         # What was scheduled before keeps its distance.
         call.time += shift
-        call.seconds = time.monotonic
+        call.seconds = boottime

@@ -113,6 +113,8 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 _number("ifdown_demotion_factor"),
                 _number("senderr_demotion_factor"),
                 Key("state_dir", values.absolute_path),
+                Key("guard", values.switch),
+                Key("expire", values.switch),
             ),
             make=Knobs,
             part="knobs",

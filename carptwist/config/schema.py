@@ -115,6 +115,8 @@ class Knobs:
     state_dir: str = DEFAULT_STATE_DIR
     arpbalance: bool = False
     ndbalance: bool = False
+    guard: bool = True
+    expire: bool = True
 
     def __post_init__(self) -> None:
         _within(

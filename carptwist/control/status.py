@@ -69,6 +69,7 @@ class StatusReport:
             "unsaved": self._unsaved(),
             "maintenance": roster.last_resort,
             "stats": roster.counters.as_dict(),
+            "lateness": {"times": roster.counters.late, "longest": round(roster.counters.most_late, 3)},
             "vhids": [self._vhid(vhost, loaded.get(vhost.name)) for vhost in roster.all()],
         }
 

@@ -37,3 +37,7 @@ class Counter:
     def renew(self) -> None:
         """Go on from a random number: what would have come next may have been used by somebody else."""
         self._last = self._draw()
+
+    def reserve(self) -> int:
+        """A counter for a frame that will be sent later or never: one that nobody has seen, whatever is sent before."""
+        return self._draw()

@@ -28,10 +28,12 @@ from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold
 from carptwist.election.precedence import (
     BOW_OUT,
     MAX_DEMOTE,
+    MAX_SKEW,
     effective_advskew,
     interval,
     interval_seconds,
     is_bow_out,
+    lease_seconds,
     master_down_seconds,
     patience,
 )
@@ -41,6 +43,8 @@ from carptwist.election.state import State
 LAST_RESORT = (BOW_OUT, BOW_OUT - 1)
 #: An announcement in answer to somebody else's claim: at most one a second.
 REANNOUNCE_SECONDS = 1.0
+#: A BACKUP whose timer comes later than this, or than its own interval, was away itself: the silence proves nothing.
+LATE_SECONDS = 0.5
 
 
 class Settings(NamedTuple):
@@ -83,6 +87,8 @@ class Machine:
         self._advertise_at: float | None = None
         self._repeat_announcement_at: float | None = None
         self._announced_at = float("-inf")
+        self._lapses_at = float("inf")  # when a MASTER that has said nothing since counts as replaced
+        self._listens_until = float("-inf")  # and takes over from nobody
         self._reckon()
 
     # What others may ask
@@ -112,6 +118,11 @@ class Machine:
         """When the next advertisement is due."""
         return self._advertise_at
 
+    @property
+    def lapses_at(self) -> float:
+        """When this MASTER will no longer count on being the only one, unless it advertises before; else never."""
+        return self._lapses_at
+
     # Inputs
 
     def ready(self, now: float, reason: str = "initialization complete") -> list[Effect]:
@@ -127,8 +138,9 @@ class Machine:
         if self.state is State.INIT:
             self.reason = reason
             return []
+        effects = self._lapse(now)
         was_master = self.state is State.MASTER
-        effects = self._become(now, State.INIT, reason)
+        effects += self._become(now, State.INIT, reason)
         if was_master and link_carries:
             # The others need not wait for their timeout: we say that we go.
             effects.append(Advertise(BOW_OUT, BOW_OUT, self.demote))
@@ -138,8 +150,9 @@ class Machine:
         """A valid advertisement of another node for this vhid. ``demote`` counts in the OpenBSD dialect alone."""
         if not self.settings.counts_demotion:
             demote = 0
+        lapsed = self._lapse(now)
         if self.state is State.BACKUP:
-            return self._heard_as_backup(now, family, advbase, advskew, demote)
+            return lapsed + self._heard_as_backup(now, family, advbase, advskew, demote)
         if self.state is State.MASTER:
             return self._heard_as_master(now, advbase, advskew, demote)
         return []
@@ -153,13 +166,17 @@ class Machine:
     def tick(self, now: float) -> list[Effect]:
         """Time has passed. Does nothing before :attr:`deadline`."""
         if self.state is State.BACKUP:
+            late = now - min(self._master_down.values(), default=now)
+            if late > max(LATE_SECONDS, interval_seconds(self.settings.advbase, self.settings.advskew)):
+                # It is we who were away: what the master has said meanwhile may wait to be read.
+                self._listen(now)
             if any(due <= now for due in self._master_down.values()):
                 # Either family's silence is enough: an address that nobody serves is what CARP is there to prevent.
                 return self._take_over(now, "master timed out")
             return []
-        effects: list[Effect] = []
+        effects = self._lapse(now)
         if self._advertise_at is not None and self._advertise_at <= now:
-            effects.append(self._advertise())
+            effects.append(self._advertise(now))
             step = interval_seconds(self.settings.advbase, self.effective_advskew)
             # From due time to due time, so that lateness does not add up; but no burst after a long absence.
             self._advertise_at = max(self._advertise_at + step, now + step / 2)
@@ -168,10 +185,22 @@ class Machine:
             effects.append(self._announce(now))
         return effects
 
+    def replaced(self, now: float, reason: str) -> list[Effect]:
+        """Somebody else is MASTER by now, or will be at once: whoever was so says nothing, and listens for one interval
+        of whichever master there is before it speaks again."""
+        if self.state is not State.MASTER:
+            return []
+        effects = self._become(now, State.BACKUP, reason)
+        self._listen(now)
+        return effects
+
     def asked(self, now: float, state: State, reason: str = "requested by the operator") -> list[Effect]:
         """The operator wants BACKUP or MASTER, whatever the timers say. Not possible while obstructed."""
+        lapsed = self._lapse(now)
+        if lapsed and state is State.BACKUP:
+            return lapsed
         if self.state is State.BACKUP and state is State.MASTER:
-            return self._take_over(now, reason)
+            return lapsed + self._take_over(now, reason)
         if self.state is State.MASTER and state is State.BACKUP:
             effects = self._become(now, State.BACKUP, reason)
             effects.append(Advertise(BOW_OUT, BOW_OUT, self.demote))
@@ -200,12 +229,14 @@ class Machine:
         if demotion == self._demotion:
             return []
         self._demotion = demotion
+        lapsed = self._lapse(now)
         self._reckon()
         # At once, so that the others can react at once.
-        return self._advertise_now(now) if self.state is State.MASTER else []
+        return self._advertise_now(now) if self.state is State.MASTER else lapsed
 
     def reconfigured(self, now: float, settings: Settings) -> list[Effect]:
         """The operator decided otherwise. The state stays; timers run on from where they began."""
+        lapsed = self._lapse(now)
         before, self.settings = self.settings, settings
         self._reckon()
         if self.state is State.BACKUP:
@@ -217,7 +248,7 @@ class Machine:
             for family in before.families:
                 if family not in settings.families:
                     del self._master_down[family]
-            return []
+            return lapsed
         if self.state is State.MASTER:
             # At once: the others compare and time out by what they heard last, and the digest may be another one.
             return self._advertise_now(now)
@@ -239,6 +270,11 @@ class Machine:
         if self.last_resort:
             # Even after a farewell: the others are to be faster.
             self._await_master(now, tuple(each for each in (family,) if each in self.settings.families))
+            return []
+        if now < self._listens_until:
+            # It may be old. After a farewell nobody is waited for longer than that.
+            if family in self.settings.families and not self._would_time_out(advbase, advskew):
+                self._await_master(now, (family,))
             return []
         if self.preempt and self.own_interval < interval(advbase, advskew) and demote >= self.demote:
             # We would advertise more often than this master: we are the better one.
@@ -276,7 +312,7 @@ class Machine:
 
     def _take_over(self, now: float, reason: str) -> list[Effect]:
         effects = self._become(now, State.MASTER, reason)
-        effects += [self._advertise(), self._announce(now)]
+        effects += [self._advertise(now), self._announce(now)]
         # The first interval leaves demotion out, as the kernels' carp_setrun does: a second
         # advertisement that comes early harms nobody.
         self._advertise_at = now + interval_seconds(self.settings.advbase, self.settings.advskew)
@@ -286,9 +322,11 @@ class Machine:
 
     def _advertise_now(self, now: float) -> list[Effect]:
         self._advertise_at = now + interval_seconds(self.settings.advbase, self.effective_advskew)
-        return [self._advertise()]
+        return [self._advertise(now)]
 
-    def _advertise(self) -> Effect:
+    def _advertise(self, now: float) -> Effect:
+        settings = self.settings
+        self._lapses_at = now + lease_seconds(settings.advbase, settings.advskew, self.effective_advskew)
         if self.last_resort:
             return Advertise(*LAST_RESORT, self.demote)
         return Advertise(self.settings.advbase, self.effective_advskew, self.demote)
@@ -316,6 +354,19 @@ class Machine:
         # A demoted node has a better one to wait for, whose interval may be many times our own timeout.
         return master_down_seconds(0, max(settings.advskew, effective_advskew(settings.advskew, self._demotion)))
 
+    def _lapse(self, now: float) -> list[Effect]:
+        """Late is lost: a MASTER that was away for longer than others wait does not go on as if nothing had been."""
+        if now < self._lapses_at or self._advertise_at is None:
+            return []
+        return self.replaced(now, f"was away for {now - self._advertise_at:.1f} s")
+
+    def _listen(self, now: float) -> None:
+        # A master may be demoted, and so advertise as seldom as that.
+        one = interval_seconds(self.settings.advbase, MAX_SKEW)
+        self._listens_until = now + min(one, self._patience(self.settings))
+        for family in self.settings.families:
+            self._master_down[family] = self._listens_until
+
     def _become(self, now: float, state: State, reason: str) -> list[Effect]:
         """The one place that changes the state. Effects hang on what is left and what is entered."""
         previous, self.state = self.state, state
@@ -324,6 +375,7 @@ class Machine:
         self._master_down.clear()
         self._advertise_at = None
         self._repeat_announcement_at = None
+        self._lapses_at = float("inf")
         effects: list[Effect] = [Became(previous, state, reason)]
         if previous is State.MASTER:
             effects.append(Release())

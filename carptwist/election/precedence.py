@@ -25,6 +25,12 @@ MAX_DEMOTE = 255
 BOW_OUT = 255
 
 
+#: A MASTER ends so long before the least patient of the others takes over; but at most a quarter of its patience.
+MARGIN_SECONDS = 0.25
+#: But never before its next advertisement is late by this.
+LEAST_LATENESS_SECONDS = 0.1
+
+
 def effective_advskew(advskew: int, demotion: int) -> int:
     """The advskew that this node sends and compares, 0 to 240, in 1/256 s."""
     return max(0, min(MAX_SKEW, advskew + demotion))
@@ -53,6 +59,23 @@ def master_down_seconds(advbase: int, advskew: int) -> float:
     if advbase == 0:
         return 3 * max(1, advskew) / UNITS_PER_SECOND
     return (3 * advbase * UNITS_PER_SECOND + advskew) / UNITS_PER_SECOND
+
+
+def lease_seconds(advbase: int, advskew: int, effective: int) -> float:
+    """For how long after an advertisement a MASTER may count on being the only one.
+
+    The others' advskew is not known while they are silent; the least that it can be is 0. With advbase 0 that would be
+    no time at all: there they are taken to be as patient as we are ourselves.
+    """
+    least = float(3 * advbase) if advbase else master_down_seconds(0, advskew)
+    lease = least - min(MARGIN_SECONDS, least / 4)
+    return max(lease, interval_seconds(advbase, effective) + LEAST_LATENESS_SECONDS)
+
+
+def lifetime_seconds(advbase: int) -> int:
+    """How long the addresses of a MASTER stay with the kernel if nobody refreshes them: whole seconds, and one less
+    than the least patience of the others, because it is not at once that the kernel notices."""
+    return max(2, 3 * advbase - 1)
 
 
 def is_bow_out(advbase: int, advskew: int) -> bool:

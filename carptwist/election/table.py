@@ -43,6 +43,14 @@ def _when_due(machine: Machine) -> float:
     return machine.deadline or _NOW
 
 
+def _when_late(machine: Machine) -> float:
+    return _when_due(machine) + 5
+
+
+def _when_lapsed(machine: Machine) -> float:
+    return machine.lapses_at
+
+
 def _hear(advbase: int, advskew: int) -> Ask:
     return lambda machine, now: machine.heard(now, 4, advbase, advskew)
 
@@ -86,6 +94,7 @@ ROWS = (
     Row(State.INIT, "any advertisement", _hear(1, 0)),
     Row(State.BACKUP, "an obstacle", _obstruct("interface down em0", link_carries=False)),
     Row(State.BACKUP, "the master-down timeout of either family", Machine.tick, _when_due),
+    Row(State.BACKUP, "the same, but later than the own interval", Machine.tick, _when_late),
     Row(State.BACKUP, "a faster master (1, 0)", _hear(1, 0)),
     Row(State.BACKUP, "a slower master (1, 200)", _hear(1, 200)),
     Row(State.BACKUP, "a slower master (1, 200); preempt = 1", _hear(1, 200), preempt=True),
@@ -101,6 +110,7 @@ ROWS = (
     Row(State.MASTER, "an obstacle; the link carries", _obstruct("stopped", link_carries=True)),
     Row(State.MASTER, "an obstacle; the link is down", _obstruct("interface down em0", link_carries=False)),
     Row(State.MASTER, "the next advertisement is due", Machine.tick, _when_due),
+    Row(State.MASTER, "the same, but so late that others may have taken over", Machine.tick, _when_lapsed),
     Row(State.MASTER, "a faster master (1, 0)", _hear(1, 0)),
     Row(State.MASTER, "an equal master (1, 100)", _hear(1, 100)),
     Row(State.MASTER, "a slower master (1, 200)", _hear(1, 200)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -84,8 +85,29 @@ class Daemon:
             raise LabError(f"the daemon of {self.host.name} ended with {code}\n{child.tail()}")
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End it with SIGKILL. Its guard notices."""
         self._started().kill()
+
+    def kill_with_guard(self) -> None:
+        """End it and its guard at once, as the kernel does with a whole control group."""
+        guards = self.guards()
+        for guard in guards:
+            os.kill(guard, signal.SIGSTOP)
+        self._started().kill()
+        for guard in guards:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(guard, signal.SIGKILL)
+
+    def guards(self) -> list[int]:
+        """The process numbers of the guards that its runs have left, or have now."""
+        note = str(self.host.directory / "state" / "guard-").encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if note in (entry / "cmdline").read_bytes():
+                        found.append(int(entry.name))
+        return found
 
     def expect(self, words: str, limit: float = 30.0) -> None:
         """Wait until it has logged ``words`` since it was started last.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 
+from pyroute2 import NetlinkError
+
 from carptwist.config.schema import AddressWithPrefix
-from carptwist.planes import PlaneError, messages
+from carptwist.planes import PlaneError, messages, routing
 from carptwist.planes.entries import Placed
 from carptwist.planes.kernel import Kernel
 
@@ -46,5 +49,13 @@ def converge(
     kernel.send((messages.take_address(device, *place) for place in have - want.keys()), tolerant=True)
     missing = [address for key, address in want.items() if key not in have]
     late = tuple(address for address in missing if address.version == 6 and not is_up)
-    kernel.send(messages.put_address(device, address) for address in missing if address not in late)
+    now = [address for address in missing if address not in late]
+    # On a device that is down they are local to the host all the same, and other interfaces answer for them: not for
+    # longer than it takes the kernel to go from one request to the next.
+    unlocal = [] if is_up else routing.unlocal4(device, now)
+    try:
+        kernel.send([*(messages.put_address(device, address) for address in now), *unlocal])
+    except NetlinkError as error:
+        if error.code != errno.ESRCH:  # it was not local
+            raise
     return late

@@ -79,6 +79,16 @@ def holding(kernel: Kernel, who: str, addresses: Addresses) -> list[Any]:
     return requests
 
 
+def lasting(addresses: Addresses, seconds: int) -> list[Any]:
+    """The messages that keep addresses for so many seconds more, for whoever holds them."""
+    return [messages.put_address(LOOPBACK, _alone(address.ip), of_host=True, lifetime=seconds) for address in addresses]
+
+
+def unlocal(addresses: Addresses) -> list[Any]:
+    """The messages that leave it to the kernel what is local, once it has had its leisure."""
+    return [messages.take_route(_local(address.ip), LOCAL_TABLE) for address in addresses if address.version == 6]
+
+
 def leaving(kernel: Kernel, who: str, kept: Addresses = ()) -> list[Any]:
     """The messages that make the addresses that ``who`` holds, but for those that are kept, foreign to this host where
     nobody else holds them. What is gone already does not matter."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from pyroute2 import NetlinkError
 
@@ -24,6 +25,7 @@ from carptwist.planes import PlaneError, addresses, balanced, messages, routing,
 from carptwist.planes.entries import Link
 from carptwist.planes.kernel import Kernel, reason
 from carptwist.planes.marks import balanced_table, device_alias, device_name, is_our_device, table
+from carptwist.planes.upkeep import Term, datagrams
 from carptwist.planes.view import Route
 
 
@@ -31,16 +33,19 @@ class MacvlanDevice:
     """All methods are for the kernel's thread.
 
     :param mac: the virtual one, six octets.
+    :param term: the upkeep of its addresses while it is up.
     """
 
-    def __init__(self, config: VirtualHostConfig, mac: bytes, settings: sysctls.Sysctls) -> None:
+    def __init__(self, config: VirtualHostConfig, mac: bytes, settings: sysctls.Sysctls, term: Term) -> None:
         self.name = ""
+        self.ending: tuple[bytes, ...] = ()  # what takes it down, ready to be sent by anybody
         self._config = config
         self._mac = mac
         self._settings = settings
         self._alone = config.addresses  # those that are this vhid's alone
         self._balanced: tuple[AddressWithPrefix, ...] = ()
         self._questions = balanced.Questions()
+        self._term = term
         self._index = 0
         self._parent = 0
         self._table = self._balanced_table = 0
@@ -103,6 +108,15 @@ class MacvlanDevice:
         for number, those in self._tables:
             routing.set_rules(kernel, number, those)
         self._look(kernel)
+        self.ending = datagrams(
+            [
+                *routing.silencing(self._table, self._alone),
+                messages.set_down(self._index),
+                *routing.unlocal4(self._index, self._alone),
+            ]
+        )
+        if self._up:
+            self._begin_term()
 
     def hold(self, kernel: Kernel) -> str | None:
         """Up, and the routes with it, as they were last seen: to read a large main table takes longer than the whole
@@ -123,6 +137,7 @@ class MacvlanDevice:
             ]
         )
         self._up, self._late, self._local = True, set(), set(shared)
+        self._begin_term()
         try:
             kernel.send(routing.opening(self._table, routes))
         except NetlinkError as error:
@@ -152,21 +167,27 @@ class MacvlanDevice:
             return
         shared = self._alone
         self._up = False  # first: if this fails, to prepare it again must take it down, and not leave it up as held
+        mortal = self._term.end()
+        # IPv6 addresses that will expire do not outlive "link down". After a guard's doing they have gone already, and
+        # must not be put on a device that is down.
+        lasting = self._forever(6) if mortal and self._is_up(kernel) else []
         kernel.send(balanced.leaving(kernel, self._config.name), tolerant=True)
         closing = [message for number, those in self._tables for message in routing.closing(kernel, number, those)]
         try:
-            kernel.send([*closing, messages.set_down(self._index)])
+            kernel.send([*closing, *lasting, messages.set_down(self._index)])
         except NetlinkError as error:
             if error.code != errno.ENODEV:
                 raise
         # Routes through the device went with "link down"; those that throw back to the main table did not.
         left = [messages.take_route(route, self._table) for route in self._routes if not route.device]
-        kernel.send(routing.unlocal4(self._index, shared) + left, tolerant=True)
+        lasting = self._forever(4) if mortal else []
+        kernel.send(lasting + routing.unlocal4(self._index, shared) + left, tolerant=True)
         self._routes, self._local = set(), set()
         self._late |= {address for address in shared if address.version == 6 and address.is_link_local}
 
     def withdraw(self, kernel: Kernel) -> None:
         """Nothing is left of it."""
+        self._term.end()
         if self.name:
             self._remove(kernel)
         self._questions.leave()
@@ -193,6 +214,24 @@ class MacvlanDevice:
         if missing:
             return f"{_were(missing)} removed from the loopback device"
         return self._missing_rules(kernel)
+
+    def _forever(self, version: int) -> list[Any]:
+        return [messages.put_address(self._index, each) for each in self._alone if each.version == version]
+
+    def _begin_term(self) -> None:
+        index, alone, shared = self._index, self._alone, self._balanced
+        self._term.begin(
+            lambda seconds: [
+                *(messages.put_address(index, each, lifetime=seconds) for each in alone),
+                *balanced.lasting(shared, seconds),
+            ],
+            # The kernel has made its own by then, which go with the addresses.
+            then=lambda: [*routing.unlocal6(index, alone), *balanced.unlocal(shared)],
+        )
+
+    def _is_up(self, kernel: Kernel) -> bool:
+        link = kernel.link_at(self._index)
+        return link is not None and link.up
 
     @property
     def has_balanced(self) -> bool:

@@ -7,7 +7,7 @@ learn the new MAC at each takeover: they are told, but some will be late. The ke
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from carptwist.planes import PlaneError, addresses, messages, routing, sysctls
 from carptwist.planes.inspection import Inspection
 from carptwist.planes.kernel import Kernel
 from carptwist.planes.orders import Orders, Urgency
+from carptwist.planes.upkeep import Upkeep, datagrams
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class InterfacePlane:
         orders: Orders,
         monitor: ILinkMonitor,
         settings: sysctls.Sysctls,
+        upkeep: Upkeep,
         clock: IReactorTime,
         damaged: Callable[[str], object],
     ) -> None:
@@ -49,6 +51,8 @@ class InterfacePlane:
         self._orders = orders
         self._monitor = monitor
         self._settings = settings
+        self._term = upkeep.term()
+        self.ending: tuple[bytes, ...] = ()
         self._index = 0
         self._wanted = config.addresses  # as of the last "prepare"; for the kernel's thread
         self._held: dict[IPv4Address | IPv6Address, int] = {}  # our addresses, with their prefix lengths
@@ -71,6 +75,9 @@ class InterfacePlane:
 
     def hold(self) -> Deferred[None]:
         return self._order(self._hold, Urgency.TAKEOVER)
+
+    def refresh(self, seconds: int, until: float) -> None:
+        self._term.refresh(seconds, until)
 
     def release(self) -> Deferred[None]:
         return self._order(self._release, Urgency.TAKEOVER)
@@ -97,6 +104,13 @@ class InterfacePlane:
             )
         self._wanted = wanted
         staying = {address.ip for address in wanted}
+        self._begin_term([address for address in wanted if address.ip in self._held])
+        self.ending = datagrams(
+            [
+                *(messages.take_address(self._index, each.ip, each.network.prefixlen) for each in wanted),
+                *routing.unreaching(self._index, wanted, self._config.vhid),
+            ]
+        )
         self._take_off(kernel, [address for address in self._held if address not in staying])
 
     def _hold(self, kernel: Kernel) -> None:
@@ -110,8 +124,14 @@ class InterfacePlane:
                 *routing.reaching(self._index, self._wanted, self._config.vhid),
             ]
         )
+        self._begin_term(self._wanted)
+
+    def _begin_term(self, addresses: Iterable[AddressWithPrefix]) -> None:
+        index, held = self._index, tuple(addresses)
+        self._term.begin(lambda seconds: [messages.put_address(index, each, lifetime=seconds) for each in held])
 
     def _release(self, kernel: Kernel) -> None:
+        self._term.end()
         if not self._held:
             return
         kernel.send(routing.unreaching(self._index, self._wanted, self._config.vhid), tolerant=True)

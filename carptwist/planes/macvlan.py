@@ -34,6 +34,7 @@ from carptwist.planes.inspection import Inspection
 from carptwist.planes.kernel import Kernel
 from carptwist.planes.orders import Orders, Urgency
 from carptwist.planes.sysctls import Sysctls
+from carptwist.planes.upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -59,6 +60,7 @@ class MacvlanPlane:
         orders: Orders,
         monitor: ILinkMonitor,
         settings: Sysctls,
+        upkeep: Upkeep,
         clock: IReactorTime,
         damaged: Callable[[str], object],
         balances: Callable[[bytes], bool] = lambda address: False,
@@ -69,13 +71,18 @@ class MacvlanPlane:
         self._monitor = monitor
         self._damaged = damaged
         self._balances = balances
-        self._device = MacvlanDevice(config, virtual_mac, settings)
+        self._term = upkeep.term()
+        self._device = MacvlanDevice(config, virtual_mac, settings, self._term)
         examine = self._device.examine
         self._inspection = Inspection(clock, monitor, lambda: orders.give(examine, config.name), damaged)
         self._holding = False
         self._unwatch_routes: Callable[[], None] | None = None
         self._following = False
         self._follow_again = False
+
+    @property
+    def ending(self) -> tuple[bytes, ...]:
+        return self._device.ending
 
     # IPlane
 
@@ -90,6 +97,9 @@ class MacvlanPlane:
     def hold(self) -> Deferred[None]:
         self._holding = True
         return self._order(self._device.hold, Urgency.TAKEOVER).addCallback(self._held)
+
+    def refresh(self, seconds: int, until: float) -> None:
+        self._term.refresh(seconds, until)
 
     def release(self) -> Deferred[None]:
         self._holding = False

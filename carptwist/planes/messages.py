@@ -100,9 +100,10 @@ def new_macvlan(name: str, parent: int, mac: bytes) -> Any:
     return message
 
 
-def put_address(device: int, address: AddressWithPrefix, *, of_host: bool = False) -> Any:
+def put_address(device: int, address: AddressWithPrefix, *, of_host: bool = False, lifetime: int = 0) -> Any:
     """Put an address on a device, without duplicate address detection and without a route of the kernel's. ``of_host``:
-    one that the kernel never chooses for a sender by itself, if it is an IPv4 address; 127.0.0.0/8 always is."""
+    one that the kernel never chooses for a sender by itself, if it is an IPv4 address; 127.0.0.0/8 always is.
+    ``lifetime``: for so many seconds; without, for good."""
     message = _request(ifaddrmsg(), RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE)
     message["index"], message["prefixlen"] = device, address.network.prefixlen
     message["family"] = socket.AF_INET if address.version == 4 else socket.AF_INET6
@@ -113,6 +114,9 @@ def put_address(device: int, address: AddressWithPrefix, *, of_host: bool = Fals
         ["IFA_FLAGS", _IFA_F_NODAD | _IFA_F_NOPREFIXROUTE],
         ["IFA_PROTO", PROTOCOL],
     ]
+    if lifetime:
+        # Preferred to the end: what is merely valid is not chosen as a source any more.
+        message["attrs"].append(["IFA_CACHEINFO", {"ifa_preferred": lifetime, "ifa_valid": lifetime}])
     return message
 
 

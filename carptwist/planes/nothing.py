@@ -17,6 +17,7 @@ class NoPlane:
     """Announces and answers with the virtual MAC, and holds nothing."""
 
     answers = True
+    ending = ()
 
     def __init__(self, virtual_mac: bytes) -> None:
         self.link_address = virtual_mac
@@ -29,6 +30,9 @@ class NoPlane:
 
     def hold(self) -> Deferred[None]:
         return succeed(None)
+
+    def refresh(self, seconds: int, until: float) -> None:
+        pass
 
     def release(self) -> Deferred[None]:
         return succeed(None)

@@ -63,6 +63,11 @@ def closing(kernel: Kernel, table: int, addresses: Addresses) -> list[Any]:
     return _put(closed(kernel, table, addresses), table)
 
 
+def silencing(table: int, addresses: Addresses) -> list[Any]:
+    """The messages that close a table without a look at who else has the addresses."""
+    return _put(nothing(families(addresses)), table)
+
+
 def settle(kernel: Kernel, table: int, there: set[Route], wanted: set[Route]) -> None:
     """Make a table of ours that has some routes have others."""
     kernel.send(_put(wanted - there, table))

@@ -129,7 +129,7 @@ class Sysctls:
 
     @property
     def _journal(self) -> Path:
-        return self._state_dir / f"sysctls-{_namespace()}.json"
+        return self._state_dir / f"sysctls-{namespace()}.json"
 
     def _save(self) -> None:
         interfaces = {index: changed for index, changed in self._interfaces.items() if changed.settings}
@@ -200,7 +200,7 @@ def _of_boot(path: Path, boot: str) -> bool:
         return False
 
 
-def _namespace() -> str:
+def namespace() -> str:
     """This network namespace, among all that there have been since the host was started: elsewhere the same names mean
     other interfaces. The number of its file is used again once it has gone; the cookie (Linux 5.14) never is."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as anybody:

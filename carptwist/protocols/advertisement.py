@@ -24,7 +24,7 @@ from carptwist.config.schema import Dialect, ReplayMode, VirtualHostConfig
 from carptwist.election.effects import Advertise
 from carptwist.interfaces import Hearing, IFramePort, IFrameReceiver, IVirtualHost, LinkState
 from carptwist.moderation import Moderation
-from carptwist.protocols.destinations import Destinations
+from carptwist.protocols.destinations import Destinations, Framing
 from carptwist.protocols.repetition import Repetition
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
@@ -147,34 +147,37 @@ class AdvertisementProtocol:
         """
         if self._port is None:
             raise OSError(f"the packet socket on {self._interface} is closed")
-        vhid = vhost.config.vhid
         counter = vhost.counter.next(vhost.replay.knows)
         if vhost.config.replay is not ReplayMode.OFF:
             vhost.replay.sent(counter)
-        digest = self._authenticators_of(vhost)[0].sign(counter)
+        self.destinations.send(vhost.config, family, self._framing(vhost, family, what, counter))
+
+    def farewell(self, vhost: IVirtualHost, family: int, what: Advertise) -> tuple[bytes, ...]:
+        """The frames that :meth:`send` would send now, with a counter of their own."""
+        framing = self._framing(vhost, family, what, vhost.counter.reserve())
+        return self.destinations.frames(vhost.config, family, framing)
+
+    def _framing(self, vhost: IVirtualHost, family: int, what: Advertise, counter: int) -> Framing:
+        vhid = vhost.config.vhid
         advertisement = carp.Advertisement(
             vhid=vhid,
             advskew=what.advskew,
             advbase=what.advbase,
             demote=what.demote,
             counter=counter,
-            digest=digest,
+            digest=self._authenticators_of(vhost)[0].sign(counter),
         )
         source_mac = carp.ucarp_mac(vhid) if vhost.config.dialect is Dialect.UCARP else carp.virtual_mac(vhid)
         dscp = self._roster.knobs.dscp
         frame = frame4 if family == 4 else frame6
-
-        def framing(source: bytes, destination: bytes, destination_mac: bytes) -> bytes:
-            return frame(
-                advertisement,
-                source_mac=source_mac,
-                source=source,
-                destination=destination,
-                destination_mac=destination_mac,
-                dscp=dscp,
-            )
-
-        self.destinations.send(vhost.config, family, framing)
+        return lambda source, destination, destination_mac: frame(
+            advertisement,
+            source_mac=source_mac,
+            source=source,
+            destination=destination,
+            destination_mac=destination_mac,
+            dscp=dscp,
+        )
 
     def _put(self, family: int, frame: bytes) -> None:
         if self._port is None:

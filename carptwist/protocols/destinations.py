@@ -111,6 +111,16 @@ class Destinations:
         if failure is not None and not sent:
             raise failure
 
+    def frames(self, config: VirtualHostConfig, family: int, framing: Framing) -> tuple[bytes, ...]:
+        """One advertisement to all that it is for and that can be sent to now, unsent."""
+        made = []
+        for source, destination in self._plan_of(config).routes[family]:
+            group = destination in (GROUP4, GROUP6)
+            mac = b"" if group else self.resolution.mac_of(destination)
+            if source and (group or mac):
+                made.append(framing(source, destination, mac))
+        return tuple(made)
+
     def _send(self, config: VirtualHostConfig, family: int, route: _Route, framing: Framing) -> bool:
         source, destination = route
         if not source:

@@ -47,6 +47,9 @@ class Voice:
     def advertise(self, vhost: IVirtualHost, family: int, what: Advertise) -> None:
         self._advertisements.send(vhost, family, what)
 
+    def farewell(self, vhost: IVirtualHost, family: int, what: Advertise) -> tuple[bytes, ...]:
+        return self._advertisements.farewell(vhost, family, what)
+
     def announce(self, vhost: IVirtualHost) -> None:
         try:
             self._arp.announce(vhost)

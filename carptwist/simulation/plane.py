@@ -44,6 +44,8 @@ class MemoryPlane:
     ) -> None:
         self.link_address = link_address
         self.answers = answers
+        self.ending: tuple[bytes, ...] = ()
+        self.refreshed: tuple[int, float] | None = None  # as it was asked last
         self.stands = Hold.NOTHING
         self.trouble: str | None = None
         self._config = config
@@ -61,6 +63,9 @@ class MemoryPlane:
         if self.stands is Hold.NOTHING:
             return fail(PlaneError(f"{self._config.name} was not prepared"))
         return self._step(Hold.HELD)
+
+    def refresh(self, seconds: int, until: float) -> None:
+        self.refreshed = (seconds, until)
 
     def release(self) -> Deferred[None]:
         return self._step(Hold.NOTHING if self.stands is Hold.NOTHING else Hold.PREPARED)

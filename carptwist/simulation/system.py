@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from carptwist.config.schema import PlaneKind, VirtualHostConfig
-from carptwist.interfaces import IFramePort, IFrameReceiver, INotebook, IPlane, ISystem, LinkState
+from carptwist.guard.unguarded import Unguarded
+from carptwist.interfaces import IFramePort, IFrameReceiver, IGuard, INotebook, IPlane, ISystem, LinkState
 from carptwist.simulation.monitor import MemoryLinkMonitor
 from carptwist.simulation.notebook import MemoryNotebook
 from carptwist.simulation.plane import Hold, MemoryPlane
@@ -87,6 +88,9 @@ class MemorySystem:
             reached=lambda: self._plane_changed(config),
         )
         return plane
+
+    def guard(self, lacking: Callable[[str | None], object]) -> IGuard:
+        return Unguarded()
 
     def open_port(self, interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
         segment = self._segments.get(interface)

@@ -26,6 +26,8 @@ class Counters:
         self.ipackets6 = 0
         self.opackets = 0
         self.opackets6 = 0
+        self.late = 0  # how often timers came so late that it mattered
+        self.most_late = 0.0  # by how many seconds at most
         self.refused = dict.fromkeys(CAUSES, 0)
 
     def as_dict(self) -> dict[str, int]:

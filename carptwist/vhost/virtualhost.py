@@ -33,16 +33,24 @@ from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
 from carptwist.election.machine import Machine, Settings
 from carptwist.election.memory import fair_share
-from carptwist.election.precedence import is_bow_out, master_down_seconds
+from carptwist.election.precedence import (
+    BOW_OUT,
+    interval_seconds,
+    is_bow_out,
+    lease_seconds,
+    master_down_seconds,
+)
 from carptwist.election.replay import Replay
 from carptwist.election.state import State
-from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
+from carptwist.guard.unguarded import Unguarded
+from carptwist.interfaces import Hearing, IGuard, IPlane, IVirtualHost, IVoice, LinkState, Will
 from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.hardware import ETHERNET, hardware_fault
 from carptwist.vhost.outlook import Outlook
 from carptwist.vhost.peers import Peers
 from carptwist.vhost.sending import SendAccount
 from carptwist.vhost.sources import source_fault
+from carptwist.vhost.tenure import Tenure
 from carptwist.vhost.turned_away import TurnedAway
 
 if TYPE_CHECKING:
@@ -66,6 +74,7 @@ class VirtualHost:
     """A vhid that this node takes part in.
 
     :param draw: gives a random 64-bit number, for the counter.
+    :param guard: ends it when the daemon cannot.
     """
 
     _log = Logger()
@@ -78,6 +87,7 @@ class VirtualHost:
         plane: IPlane,
         clock: IReactorTime,
         draw: Callable[[], int],
+        guard: IGuard | None = None,
     ) -> None:
         self.config = config
         self.name = config.name
@@ -86,7 +96,6 @@ class VirtualHost:
         self.replay = Replay(lambda: fair_share(roster.size))
         self.peers = Peers()
         self.shared = _packed(config)
-        self.holding = False
         self.conflicts = 0
         self.transitions = 0
         self.received = 0
@@ -111,6 +120,15 @@ class VirtualHost:
         self._jobs: deque[_Job] = deque()
         self._working = False
         self._idle: list[Deferred[None]] = []
+        self._holds = False
+        self._tenure = Tenure(
+            config.name,
+            guard=guard or Unguarded(),
+            plane=plane,
+            clock=clock,
+            expires=roster.knobs.expire,
+            ended=self._ended_by_guard,
+        )
         self._has_spoken = False  # since it became MASTER
         self._has_listened = False  # since it was found to have stood still
         self._retry_seconds = RETRY_SECONDS
@@ -120,6 +138,11 @@ class VirtualHost:
     @property
     def state(self) -> State:
         return self.machine.state
+
+    @property
+    def holding(self) -> bool:
+        # Whoever was away does not answer the questions that have waited meanwhile.
+        return self._holds and not self._tenure.is_lapsed
 
     @property
     def obstacles(self) -> tuple[str, ...]:
@@ -145,7 +168,7 @@ class VirtualHost:
         self.obstruct("stop", "stopped")
         self._deadline.cancel()
         self._retry.cancel()
-        self._jobs.append(("withdraw", lambda: maybeDeferred(self.plane.withdraw)))
+        self._jobs.append(("withdraw", self._withdraw))
         self._work()
         self._roster.undemote(f"ifdown {self.name}", f"{self.name} stopped")
         self.sending.forget(f"{self.name} stopped")
@@ -208,6 +231,8 @@ class VirtualHost:
         self._voice = voice
         if link.usable:
             self._outlook.tell(self.config, link, self._source_fault())
+        if self._tenure.is_on:
+            self._tenure.begin(self._will())  # the farewell has other sources now, or none
         obstacle = self._link_obstacle()
         if before.exists and before.index != link.index:
             # Another device under the same name, or none: what was prepared on the former one is not there.
@@ -344,7 +369,7 @@ class VirtualHost:
             elif isinstance(effect, Hold):
                 self._jobs.append(("hold", self._hold))
             elif isinstance(effect, Release):
-                self.holding = False  # from now on nobody answers, even if the plane is still at work
+                self._holds = False  # from now on nobody answers, even if the plane is still at work
                 self._forget_speeches()
                 self._jobs.append(("release", self._release))
             elif isinstance(effect, Advertise):
@@ -444,6 +469,8 @@ class VirtualHost:
         effects = self.machine.reconfigured(self._clock.seconds(), _settings(config))
         if others and self.state is State.MASTER:
             effects = [Hold(), *effects, Announce()]
+        elif self._tenure.is_on:
+            self._tenure.begin(self._will())  # signed as the others expect it from now on
         self._perform(effects)
         if config.addresses:
             self.clear("addresses")
@@ -455,14 +482,35 @@ class VirtualHost:
     def _hold(self) -> Deferred[None] | None:
         if self.state is not State.MASTER:
             return None  # it was over before it began; a release follows
+        self._tenure.begin(self._will())
         return maybeDeferred(self.plane.hold).addCallback(self._held)
 
     def _held(self, _: None) -> None:
         self._retry_seconds = RETRY_SECONDS
-        self.holding = self.state is State.MASTER
+        self._holds = self.state is State.MASTER
 
     def _release(self) -> Deferred[None]:
-        return maybeDeferred(self.plane.release)
+        # The guard may have been at it as well, and does not leave things as a release does.
+        mend = self._tenure.is_lapsed or not self._tenure.is_on
+        releasing = maybeDeferred(self.plane.release).addCallback(lambda _: self._tenure.end())
+        return releasing.addCallback(lambda _: self.plane.prepare()) if mend else releasing
+
+    def _withdraw(self) -> Deferred[None]:
+        return maybeDeferred(self.plane.withdraw).addCallback(lambda _: self._tenure.close())
+
+    def _will(self) -> Will:
+        """What ends this MASTER without us."""
+        farewell = Advertise(BOW_OUT, BOW_OUT, self.machine.demote)
+        voice, families = self._voice, self.machine.settings.families
+        frames: list[bytes] = []
+        if voice is not None:
+            for family in families:
+                frames += voice.farewell(self, family, farewell)
+        return Will(self.plane.ending, self._link.index, tuple(frames))
+
+    def _ended_by_guard(self, why: str) -> None:
+        self._log.warn("carp: {name}: the guard has ended it: {why}", name=self.name, why=why)
+        self._perform(self.machine.replaced(self._clock.seconds(), "ended by the guard"))
 
     def _plane_failed(self, failure: Failure) -> None:
         if "stop" in self._obstacles:
@@ -481,6 +529,10 @@ class VirtualHost:
         if is_bow_out(effect.advbase, effect.advskew) and not self._has_spoken:
             # Nobody has ever taken us for the master: a farewell would dethrone the one that there is.
             return
+        if self.state is State.MASTER and self._tenure.is_lapsed:
+            # It waited for too long behind a plane at work.
+            self._perform(self.machine.replaced(self._clock.seconds(), "was held up"))
+            return
         failure: OSError | None = None
         for family in self.machine.settings.families:
             try:
@@ -491,10 +543,20 @@ class VirtualHost:
                 self._has_spoken = True
             except OSError as error:
                 failure = error
+        if self.state is State.MASTER:
+            self._renew()
         if failure is None:
             self.sending.succeeded()
         else:
             self.sending.failed(failure)
+
+    def _renew(self) -> None:
+        advbase, advskew, *_ = self.machine.settings
+        effective = self.machine.effective_advskew
+        interval = interval_seconds(advbase, effective)
+        if self.config.peers or self.config.peers6:
+            self._tenure.begin(self._will())  # more of them may be known by now
+        self._tenure.spoke(advbase, interval, lease_seconds(advbase, advskew, effective))
 
     def _announce(self) -> None:
         if not self.holding or self._voice is None:

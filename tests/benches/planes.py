@@ -15,6 +15,7 @@ from carptwist.lab.laboratory import Lab
 from carptwist.planes.device import MacvlanDevice
 from carptwist.planes.kernel import Kernel
 from carptwist.planes.sysctls import Sysctls
+from carptwist.planes.upkeep import Upkeep
 from carptwist.wire.carp import virtual_mac
 
 ROUNDS = 9
@@ -37,7 +38,7 @@ def main() -> None:
 
             def device(vhid: int, *addresses: str) -> MacvlanDevice:
                 config = VirtualHostConfig(vhid, "em0", tuple(ip_interface(text) for text in addresses))
-                return MacvlanDevice(config, virtual_mac(vhid), settings)
+                return MacvlanDevice(config, virtual_mac(vhid), settings, Upkeep(time.monotonic).term())
 
             four = [f"192.0.2.{number}/24" for number in range(100, 200)]
             six = [f"2001:db8:2::{number:x}/64" for number in range(0x100, 0x164)]

@@ -13,7 +13,7 @@ from carptwist.election.machine import Machine, Settings
 from carptwist.election.state import State
 
 DATA = json.loads((Path(__file__).parent.parent / "data" / "decisions.json").read_text())
-HEARD_AT = 0.5
+HEARD_AT = 0.05
 MICROSECOND = 1.5e-6  # the kernel cuts its timers to whole microseconds
 
 

@@ -40,3 +40,11 @@ def test_a_renewed_one_goes_on_from_a_random_number() -> None:
     counter.next()
     counter.renew()
     assert [counter.next(), counter.next()] == [501, 502]
+
+
+def test_a_reserved_number_is_nobody_elses() -> None:
+    """It is drawn, and neither changes the sequence nor comes from it."""
+    counter = Counter(lambda: 7)
+    counter.heard(41)
+    assert counter.reserve() == 7
+    assert counter.next() == 42

@@ -176,9 +176,9 @@ def test_with_advbase_0_a_demoted_node_waits_by_its_effective_advskew() -> None:
 def test_a_master_of_advbase_0_that_yields_waits_for_the_other_one() -> None:
     """Three intervals of the one that it yielded to, in both families."""
     subject = machine(State.MASTER, advbase=0, advskew=8, families=(4, 6), demotion=200)
-    subject.heard(1.0, 4, 0, 208)
+    subject.heard(0.5, 4, 0, 208)
     assert subject.state is State.BACKUP
-    assert subject.master_down_at == {4: 1.0 + 3 * 208 / 256, 6: 1.0 + 3 * 208 / 256}
+    assert subject.master_down_at == {4: 0.5 + 3 * 208 / 256, 6: 0.5 + 3 * 208 / 256}
 
 
 def test_demotion_does_not_change_the_patience_of_a_backup() -> None:
@@ -203,9 +203,83 @@ def test_a_master_advertises_at_its_interval_without_drift() -> None:
 def test_a_master_that_was_away_does_not_burst() -> None:
     """One advertisement, then the interval again."""
     subject = machine(State.MASTER)
-    assert subject.tick(100.0).count(Advertise(1, 100)) == 1
+    assert subject.tick(2.7).count(Advertise(1, 100)) == 1
     assert subject.advertise_at is not None
-    assert subject.advertise_at > 100.0
+    assert subject.advertise_at > 2.7
+
+
+def away(subject: Machine, reason: str = "was away for 8.6 s") -> list[object]:
+    """The effects of a MASTER's coming back: it is BACKUP, and has said nothing."""
+    return [Became(State.MASTER, State.BACKUP, reason), Release()]
+
+
+def test_late_is_lost() -> None:
+    """A MASTER that was away for as long as others wait is BACKUP again, in silence, and listens for one interval."""
+    subject = machine(State.MASTER)
+    assert subject.lapses_at == 2.75  # 3 x advbase without a quarter of a second
+    assert subject.tick(2.74) != away(subject)
+    subject = machine(State.MASTER)
+    assert subject.tick(10.0) == away(subject)
+    assert subject.deadline == 10.0 + 1 + 240 / 256
+    assert subject.lapses_at == float("inf")
+    assert subject.tick(10.0 + 1 + 240 / 256)[0] == Became(State.BACKUP, State.MASTER, "master timed out")
+
+
+def test_late_is_lost_whatever_comes_first() -> None:
+    """Not only its own timer may find out that a MASTER was away: every input does."""
+    faster = machine(State.MASTER)
+    assert faster.heard(10.0, 4, 1, 0) == away(faster)
+    assert faster.deadline == 10.0 + 3.390625
+    demoted = machine(State.MASTER)
+    assert demoted.demoted(10.0, 240) == away(demoted)
+    asked = machine(State.MASTER)
+    assert asked.asked(10.0, State.BACKUP) == away(asked)
+    insisting = machine(State.MASTER)
+    effects = insisting.asked(10.0, State.MASTER)
+    assert effects[:3] == [*away(insisting), Became(State.BACKUP, State.MASTER, "requested by the operator")]
+    obstructed = machine(State.MASTER)
+    effects = obstructed.obstructed(10.0, "stopped", link_carries=True)
+    # No farewell: it would take the others' master from them.
+    assert effects == [*away(obstructed), Became(State.BACKUP, State.INIT, "stopped")]
+    changed = machine(State.MASTER)
+    assert changed.reconfigured(10.0, Settings(1, 0, (4,))) == away(changed)
+
+
+def test_one_that_listens_takes_over_from_nobody() -> None:
+    """What it hears may be old: a slower master is preempted after the interval; a farewell is not waited for longer
+    than that."""
+    subject = machine(State.MASTER, preempt=True)
+    subject.tick(10.0)
+    assert subject.heard(10.1, 4, 1, 200) == []
+    assert subject.heard(12.0, 4, 1, 200)[0] == Became(State.BACKUP, State.MASTER, "preempting a slower master")
+    subject = machine(State.MASTER)
+    subject.tick(10.0)
+    assert subject.heard(10.1, 4, *BOW_OUT) == []
+    assert subject.heard(10.1, 6, 1, 0) == []  # a family that it has no address of
+    assert subject.deadline == 10.0 + 1 + 240 / 256
+
+
+def test_a_lease_is_longer_than_an_interval() -> None:
+    """A demoted MASTER with advbase 0 speaks less often than others would wait for it: it is no reason to give up."""
+    subject = machine(State.MASTER, advbase=0, advskew=24, demotion=240)
+    assert subject.lapses_at == 240 / 256 + 0.1
+    assert machine(State.MASTER, advbase=0, advskew=64).lapses_at == 0.75 * 3 * 64 / 256
+
+
+def test_a_backup_that_was_away_listens_first() -> None:
+    """The silence was its own: it waits for one interval before it believes that there is no master."""
+    subject = machine()
+    assert subject.tick(3.390625 + 5) == []
+    assert subject.deadline == 3.390625 + 5 + 1 + 240 / 256
+    assert subject.tick(subject.deadline)[0] == Became(State.BACKUP, State.MASTER, "master timed out")
+
+
+def test_only_a_master_is_replaced() -> None:
+    """Others have nothing to lose."""
+    assert machine().replaced(1.0, "the guard acted") == []
+    assert machine(State.MASTER).replaced(1.0, "the guard acted")[0] == Became(
+        State.MASTER, State.BACKUP, "the guard acted"
+    )
 
 
 def test_the_announcement_is_repeated_once_after_two_intervals() -> None:
@@ -244,7 +318,7 @@ def test_a_master_stays_against_a_slower_one_and_claims_its_addresses_again() ->
 def test_a_master_stays_when_another_bows_out() -> None:
     """255/255 is no claim either."""
     subject = machine(State.MASTER)
-    assert subject.heard(5.0, 4, *BOW_OUT) == []
+    assert subject.heard(2.0, 4, *BOW_OUT) == []
     assert subject.state is State.MASTER
 
 
@@ -306,8 +380,8 @@ def test_a_less_demoted_slower_master_is_not_preempted() -> None:
 def test_a_demoted_master_yields_to_a_less_demoted_one() -> None:
     """Whatever the intervals; and stays against a more demoted one that is faster."""
     subject = machine(State.MASTER, counts_demotion=True, demotion=1)
-    assert subject.heard(5.0, 4, 1, 0, 2) == [Announce()]
-    assert subject.heard(6.0, 4, 1, 200, 0)[0] == Became(State.MASTER, State.BACKUP, "less demoted master heard")
+    assert subject.heard(2.0, 4, 1, 0, 2) == [Announce()]
+    assert subject.heard(2.5, 4, 1, 200, 0)[0] == Became(State.MASTER, State.BACKUP, "less demoted master heard")
 
 
 def test_other_dialects_ignore_the_count() -> None:

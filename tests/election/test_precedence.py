@@ -7,6 +7,7 @@ from carptwist.election.precedence import (
     interval,
     interval_seconds,
     is_bow_out,
+    lifetime_seconds,
     master_down_seconds,
     patience,
 )
@@ -50,3 +51,8 @@ def test_only_255_255_bows_out() -> None:
     assert is_bow_out(255, 255)
     assert not is_bow_out(255, 254)
     assert not is_bow_out(1, 255)
+
+
+def test_addresses_expire_before_others_take_over() -> None:
+    """A second earlier than the least patient of them, and never sooner than the kernel can be told in time."""
+    assert [lifetime_seconds(advbase) for advbase in (0, 1, 2, 10)] == [2, 2, 5, 29]

@@ -95,8 +95,8 @@ class SceneTestCase(unittest.TestCase):
         scene.await_backup(name)
 
     def crash(self, scene: Scene, name: str) -> None:
-        """A host dies: its daemon by SIGKILL, and its link at once."""
-        scene.daemons[name].kill()
+        """A host dies: its daemon and its guard by SIGKILL, and its link at once."""
+        scene.daemons[name].kill_with_guard()
         scene.lan.cut(scene.hosts[name])
 
     def recover(self, scene: Scene, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Generator
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
@@ -24,6 +25,7 @@ from carptwist.planes.macvlan import MacvlanPlane
 from carptwist.planes.marks import PROTOCOL
 from carptwist.planes.orders import Orders
 from carptwist.planes.sysctls import Sysctls
+from carptwist.planes.upkeep import Upkeep
 from carptwist.wire.carp import virtual_mac
 
 SHARED = ("192.0.2.1/24", "2001:db8:2::1/64")
@@ -62,8 +64,11 @@ class HostTestCase(TestCase):
         with self.here.namespace:
             self.orders = Orders(reactor)
             self.orders.start()
+            self.upkeep = Upkeep(time.monotonic)
+            self.upkeep.start()
             self.monitor = LinkMonitor(reactor, own_protocol=PROTOCOL)
             self.monitor.start()
+        self.addCleanup(self.upkeep.stop)
         self.addCleanup(self.orders.stop)
         self.addCleanup(self.monitor.stop)
         self.settings = Sysctls(self.state_dir)
@@ -79,6 +84,7 @@ class HostTestCase(TestCase):
             orders=self.orders,
             monitor=self.monitor,
             settings=self.settings,
+            upkeep=self.upkeep,
             clock=reactor,  # type: ignore[arg-type]
             damaged=self.damages.append,
             balances=lambda address: self.balances(address),
@@ -93,6 +99,7 @@ class HostTestCase(TestCase):
             orders=self.orders,
             monitor=self.monitor,
             settings=self.settings,
+            upkeep=self.upkeep,
             clock=reactor,  # type: ignore[arg-type]
             damaged=self.damages.append,
         )

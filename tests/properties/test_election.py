@@ -86,10 +86,11 @@ def test_time_alone_makes_every_ready_machine_master(machine: Machine, schedule:
         now += pause
         ask(machine, now)
     machine.ready(now)
-    if machine.state is State.BACKUP:
-        assert machine.deadline is not None
-        now = max(now, machine.deadline)
-        machine.tick(now)
+    for _ in range(2):  # one that was away listens once more
+        if machine.state is State.BACKUP:
+            assert machine.deadline is not None
+            now = max(now, machine.deadline)
+            machine.tick(now)
     assert machine.state is State.MASTER
     for _ in range(3):
         assert machine.deadline is not None
@@ -109,8 +110,8 @@ def test_two_masters_become_one(one: Machine, advbase: int, advskew: int, preemp
         machine.asked(0.0, State.MASTER)
     family = one.settings.families[0]
     said = [(m.settings.advbase, m.effective_advskew, m.demote) for m in (one, other)]
-    one.heard(1.0, family, *said[1])
-    other.heard(1.0, family, *said[0])
+    one.heard(0.05, family, *said[1])
+    other.heard(0.05, family, *said[0])
     masters = [machine for machine in (one, other) if machine.state is State.MASTER]
     assert len(masters) < 2
     ranks = {(machine.demote, machine.own_interval) for machine in (one, other)}

@@ -107,7 +107,8 @@ class NodeCase(SynchronousTestCase):
         vhost = self.vhid(number, *addresses, answers=answers)
         self.clock.advance(3.5)
         self.assertTrue(vhost.holding)
-        self.clock.advance(3)
+        for _ in range(6):
+            self.clock.advance(0.5)
         self.clock.advance(0.01)
         self.segment.passed.clear()
         return vhost

@@ -33,6 +33,9 @@ class WrittenVoice:
         self.when_advertising()
         self.said.append(("advertise", family, what.advbase, what.advskew))
 
+    def farewell(self, vhost: IVirtualHost, family: int, what: Advertise) -> tuple[bytes, ...]:
+        return (f"bye {family} {what.advbase} {what.advskew}".encode(),)
+
     def announce(self, vhost: IVirtualHost) -> None:
         if self.failing is not None:
             raise self.failing
@@ -61,6 +64,8 @@ class WrittenPlane:
         self.failing: PlaneError | None = None
         self.pending: list[tuple[str, Deferred[None]]] = []
         self.attempts: list[str] = []
+        self.ending = (b"down",)
+        self.refreshed: list[tuple[int, float]] = []
 
     def _begin(self, what: str) -> Deferred[None]:
         assert not self.pending, "the calls of a plane never overlap"
@@ -88,6 +93,9 @@ class WrittenPlane:
 
     def hold(self) -> Deferred[None]:
         return self._begin("hold")
+
+    def refresh(self, seconds: int, until: float) -> None:
+        self.refreshed.append((seconds, until))
 
     def release(self) -> Deferred[None]:
         return self._begin("release")
