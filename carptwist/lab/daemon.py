@@ -92,11 +92,10 @@ class Daemon:
         """End it and its guard at once, as the kernel does with a whole control group."""
         guards = self.guards()
         for guard in guards:
-            os.kill(guard, signal.SIGSTOP)
+            _signal(guard, signal.SIGSTOP)
         self._started().kill()
         for guard in guards:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(guard, signal.SIGKILL)
+            _signal(guard, signal.SIGKILL)
 
     def guards(self) -> list[int]:
         """The process numbers of the guards that its runs have left, or have now."""
@@ -154,6 +153,11 @@ class Daemon:
         if self.child is None:
             raise LabError(f"the daemon of {self.host.name} was never started")
         return self.child
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _python_path() -> str:

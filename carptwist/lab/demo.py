@@ -235,7 +235,7 @@ class _Demo:
         return Measurement(address, outage.first_reply - min(last), outage.lost, late)
 
     def _kill(self, name: str) -> None:
-        self._scene.daemons[name].kill()
+        self._scene.daemons[name].kill_with_guard()
         self._scene.lan.cut(self._scene.hosts[name])
 
     def _come_back(self, name: str) -> None:
