@@ -31,6 +31,7 @@ VERBS: Final[Mapping[str, str]] = {
     "passwd": "make a line of a file with names and pass phrases, for telnet of [manhole]",
     "lab": "make a LAN of network namespaces and run hosts in it",
     "simulate": "play a scenario of hosts and failures on virtual time, and tell who owned what",
+    "what-if": "tell who would be MASTER if something failed, after how long, and why",
     "dissect": "tell what CARP, ARP and neighbour discovery say in a packet capture",
 }
 
@@ -56,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def module_of(verb: str) -> str:
+    """The name of a verb's module: ``what_if`` for ``what-if``."""
+    return verb.replace("-", "_")
+
+
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The program's parser, complete for the verb in ``argv`` alone."""
     parser = argparse.ArgumentParser(prog="carptwist", description="CARP without a daemon: checks, labs, captures.")
@@ -66,7 +72,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     for verb, summary in VERBS.items():
         verb_parser = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if verb == chosen:
-            module = import_module(f"{__package__}.{verb}")
+            module = import_module(f"{__package__}.{module_of(verb)}")
             module.add_arguments(verb_parser)
             verb_parser.set_defaults(run=module.run)
     return parser

@@ -12,7 +12,7 @@ import pytest
 
 from carptwist import __version__
 from carptwist.tools import check
-from carptwist.tools.carptwist import INTERRUPTED, PIPE_CLOSED, VERBS, main
+from carptwist.tools.carptwist import INTERRUPTED, PIPE_CLOSED, VERBS, main, module_of
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = str(ROOT / "conf" / "carp.ini")
@@ -29,7 +29,7 @@ print([name for name in sys.modules if name in sys.argv[2:]], file=sys.stderr)
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_each_verb_is_a_module_with_what_the_program_needs(verb: str) -> None:
     """SUMMARY as in the table, add_arguments and run."""
-    module = import_module(f"carptwist.tools.{verb}")
+    module = import_module(f"carptwist.tools.{module_of(verb)}")
     assert VERBS[verb] == module.SUMMARY
     module.add_arguments(argparse.ArgumentParser())
     assert callable(module.run)
@@ -77,7 +77,7 @@ def test_only_the_chosen_verb_is_imported() -> None:
             "-c",
             PROGRAM,
             SAMPLE,
-            *(f"carptwist.tools.{verb}" for verb in VERBS),
+            *(f"carptwist.tools.{module_of(verb)}" for verb in VERBS),
             "twisted",
             "scapy",
         ],
