@@ -55,7 +55,7 @@ unit: $(VENV)/tested-with
 	$(BIN)/python -m coverage report
 
 # What the tests run against, as command:package of Debian. Without root the tests say what they miss.
-PEERS := ucarp:ucarp ip:iproute2 tc:iproute2 tcpdump:tcpdump telnet:telnet ssh:openssh-client
+PEERS := ucarp:ucarp ip:iproute2 openssl:openssl tc:iproute2 tcpdump:tcpdump telnet:telnet ssh:openssh-client
 
 packages:
 	@PATH=$$PATH:/usr/sbin:/sbin; missing=; \

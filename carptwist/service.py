@@ -30,7 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist import __version__
-from carptwist.config.schema import Configuration
+from carptwist.config.schema import Configuration, ControlConfig
 from carptwist.config.shells import ManholeConfig
 from carptwist.control.access import caller
 from carptwist.control.desk import Desk
@@ -39,6 +39,7 @@ from carptwist.control.listener import ControlFactory
 from carptwist.control.maintenance import Maintenance
 from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport
+from carptwist.control.tls import server_endpoint
 from carptwist.election.effects import Became
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.script import Change, Hooks
@@ -161,12 +162,21 @@ class CarpService(Service):
             identify=lambda transport: caller(transport, own_uid=os.geteuid()),
         )
         yield self._listen("control", control.unix, 0o600, answering, self._ears)
+        if control.tls is not None:
+            yield self._listen_tls(control, answering)
         for path in {sync.config.unix: None for sync in syncs}:
             spoken_of = {sync.config.name: sync for sync in syncs if sync.config.unix == path}
             yield self._listen("sync", path, 0o600, SyncFactory(spoken_of, self.node.roster), self._ears)
         if devd is not None:
             yield self._listen("devd", devd.unix, devd.mode, self._events, self._mouths)
         yield self._open_shells(self.configuration.manhole)
+
+    def _listen_tls(self, config: ControlConfig, factory: IProtocolFactory) -> Deferred[None]:
+        def failed(failure: Failure) -> None:
+            self._log.error("carp: cannot listen on {tls}: {error}", tls=config.tls, error=failure.value)
+
+        listening = maybeDeferred(lambda: server_endpoint(self._reactor, config).listen(factory))
+        return listening.addCallbacks(self._ears.append, failed)
 
     @inlineCallbacks
     def _recall(self) -> Generator[Deferred[Any], Any, None]:

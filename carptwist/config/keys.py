@@ -178,6 +178,17 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
             make=shells.ManholeConfig,
             part="manhole",
         ),
-        SectionKind("control", (Key("unix", values.socket_path),), make=ControlConfig, part="control"),
+        SectionKind(
+            "control",
+            (
+                Key("unix", values.socket_path),
+                Key("tls", values.tls),
+                Key("certificate", values.absolute_path),
+                Key("key", values.absolute_path),
+                Key("clients", values.absolute_path),
+            ),
+            make=ControlConfig,
+            part="control",
+        ),
     )
 }

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Final
+from typing import Final, NamedTuple
 
 from carptwist.config.shells import ManholeConfig
 from carptwist.config.unicast import HostAddress, faults, host_fault
@@ -224,11 +224,43 @@ class SyncConfig:
         _within(demote=self.demote, startup=self.startup)
 
 
+class TlsListen(NamedTuple):
+    """Where to listen for TLS: ``ssl:port=8112:interface=192.0.2.2``; the empty interface stands for all."""
+
+    port: int
+    interface: str = ""
+
+    def __str__(self) -> str:
+        escaped = self.interface.replace(":", "\\:")
+        return f"ssl:port={self.port}" + (f":interface={escaped}" if escaped else "")
+
+
+def control_fault(given: Mapping[str, object]) -> str | None:
+    """Why these keys of ``[control]`` cannot be together, or None."""
+    files = ("certificate", "key", "clients")
+    if given.get("tls") is None:
+        alone = [name for name in files if given.get(name)]
+        return f"{alone[0]}: of use with tls alone, which is missing" if alone else None
+    missing = [name for name in files if not given.get(name)]
+    if missing:
+        return f"tls: {', '.join(missing)} missing: `carptwist certs` makes them all"
+    return None
+
+
 @dataclass(frozen=True)
 class ControlConfig:
-    """The ``[control]`` section."""
+    """The ``[control]`` section. With ``tls``, ``clients`` is the file of the CA that signs clients' certificates."""
 
     unix: str = DEFAULT_CONTROL_SOCKET
+    tls: TlsListen | None = None
+    certificate: str | None = None
+    key: str | None = None
+    clients: str | None = None
+
+    def __post_init__(self) -> None:
+        fault = control_fault({name: getattr(self, name) for name in ("tls", "certificate", "key", "clients")})
+        if fault is not None:
+            raise ValueError(fault)
 
 
 class FileMode(int):

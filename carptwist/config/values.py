@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Callable
 from enum import Enum
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 from typing import TypeVar
 
 from carptwist.config.schema import (
@@ -22,6 +22,7 @@ from carptwist.config.schema import (
     Phrase,
     PlaneKind,
     ReplayMode,
+    TlsListen,
 )
 
 #: Octets of a UNIX socket's path: sun_path without the closing zero.
@@ -129,6 +130,29 @@ def mode(text: str) -> FileMode:
     if not re.fullmatch("0?[0-7]{3}", text):
         raise ValueError("must be a mode as chmod(1) has it, such as 0660")
     return FileMode(int(text, 8))
+
+
+def tls(text: str) -> TlsListen:
+    """``ssl:port=8112:interface=192.0.2.2`` or ``ssl:8112``; a colon within a value has a backslash before it."""
+    kind, *parts = re.split(r"(?<!\\):", text)
+    given: dict[str, str] = {}
+    for number, part in enumerate(parts):
+        name, equals, value = part.partition("=")
+        if not equals and number == 0:
+            name, value = "port", part
+        if name not in ("port", "interface") or name in given:
+            raise ValueError("must be ssl:port=NUMBER or ssl:port=NUMBER:interface=ADDRESS")
+        given[name] = value.replace("\\:", ":")
+    port = given.get("port", "")
+    if kind != "ssl" or not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError("must be ssl:port=NUMBER or ssl:port=NUMBER:interface=ADDRESS, the number 1 to 65535")
+    interface = given.get("interface", "")
+    if interface:
+        try:
+            interface = str(ip_address(interface))
+        except ValueError:
+            raise ValueError("interface= is an own address of this host, an IPv6 one with \\: for each colon") from None
+    return TlsListen(int(port), interface)
 
 
 def phrase(text: str) -> Phrase:

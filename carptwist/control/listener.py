@@ -36,6 +36,7 @@ from carptwist.control.framing import Boxes, FramingError
 from carptwist.control.history import concerns
 from carptwist.control.revising import Revising
 from carptwist.control.revision_commands import Plan, Reload, Save, packed
+from carptwist.control.tls import tls_reason
 from carptwist.control.turnstile import Turnstile
 from carptwist.moderation import Moderation
 
@@ -89,7 +90,7 @@ class ControlProtocol(AMP):
         if self._caller is None and reason.check(ConnectionDone, ConnectionLost) is None:
             # A TLS handshake that failed: no certificate, or one that nobody vouches for.
             host = getattr(self.transport.getPeer(), "host", "a UNIX socket")
-            self._house.tell(f"handshake {host}", f"{host} was not let in: {_reason(reason)}")
+            self._house.tell(f"handshake {host}", f"{host} was not let in: {tls_reason(reason.value)}")
         BinaryBoxProtocol.connectionLost(self, reason)
         self.transport = None
         self._house.forget(self)
@@ -325,14 +326,6 @@ _ANSWERS: dict[bytes, tuple[type[Command], Callable[..., Any]]] = {
 def _remote(error: RefusedError, command: type[Command]) -> RemoteAmpError:
     code = next(code for kind, code in command.errors.items() if isinstance(error, kind))
     return RemoteAmpError(code, str(error))
-
-
-def _reason(failure: Failure) -> str:
-    """What OpenSSL says, in words: its exceptions hold lists of tuples."""
-    parts = getattr(failure.value, "args", ())
-    if parts and isinstance(parts[0], list):
-        return "; ".join(str(part[-1]) for part in parts[0]) or "the TLS handshake failed"
-    return failure.getErrorMessage() or type(failure.value).__name__
 
 
 class ControlFactory(ServerFactory):

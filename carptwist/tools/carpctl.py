@@ -24,6 +24,7 @@ from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
 from carptwist.control.client import connect
 from carptwist.control.commands import RefusedError
 from carptwist.control.revision_commands import BadConfigurationError
+from carptwist.control.tls import TlsError, client_endpoint, is_tls_error, tls_reason
 from carptwist.tools import revision_verbs
 from carptwist.tools.terminal import Terminal, UsageError
 from carptwist.tools.verbs import (
@@ -80,6 +81,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="the daemon's control socket, or a Twisted client endpoint string (default: %(default)s)",
     )
+    for name, what in (("certificate", "this client's certificate"), ("key", "its key"), ("ca", "the daemon's CA")):
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"for --socket ssl:HOST:PORT: {what}, PEM")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, module in VERBS.items():
         summary = module.SUMMARY
@@ -97,7 +100,7 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
     try:
         if module is not None and hasattr(module, "check"):
             module.check(arguments)
-        client = yield connect(_endpoint(reactor, arguments.socket)).addTimeout(ANSWER_SECONDS, reactor)
+        client = yield connect(_endpoint(reactor, arguments)).addTimeout(ANSWER_SECONDS, reactor)
         out = Terminal(sys.stdout, os.environ)
         limit = getattr(arguments, "limit", limit)
         if module is None:
@@ -121,10 +124,19 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(PIPE_CLOSED) from None
+    except Exception as error:
+        if not is_tls_error(error):
+            raise
+        text = f"no daemon lets us in at {arguments.socket}: {tls_reason(error)}"
+        raise SystemExit(_complain(text, UNREACHABLE)) from None
     raise SystemExit(DONE)
 
 
-def _endpoint(reactor: Any, where: str) -> IStreamClientEndpoint:
+def _endpoint(reactor: Any, arguments: argparse.Namespace) -> IStreamClientEndpoint:
+    where: str = arguments.socket
+    kind, _, rest = where.partition(":")
+    if kind in ("ssl", "tls") and rest:
+        return _tls_endpoint(reactor, where, rest, arguments)
     if "/" in where.partition(":")[0] or ":" not in where:
         return UNIXClientEndpoint(reactor, where)
     try:
@@ -132,6 +144,23 @@ def _endpoint(reactor: Any, where: str) -> IStreamClientEndpoint:
     except ValueError as error:
         raise UsageError(f"--socket {where}: {error}") from None
     return endpoint
+
+
+def _tls_endpoint(reactor: Any, where: str, rest: str, arguments: argparse.Namespace) -> IStreamClientEndpoint:
+    host, _, port = rest.rpartition(":")
+    host = host.strip("[]").replace("\\:", ":").removeprefix("host=")
+    port = port.removeprefix("port=")
+    if not host or not port.isascii() or not port.isdigit():
+        raise UsageError(f"--socket {where}: write ssl:HOST:PORT")
+    missing = [f"--{name}" for name in ("certificate", "key", "ca") if not getattr(arguments, name)]
+    if missing:
+        raise UsageError(f"--socket {where}: {', '.join(missing)} missing: `carptwist certs` makes the files")
+    try:
+        return client_endpoint(
+            reactor, host, int(port), certificate=arguments.certificate, key=arguments.key, ca=arguments.ca
+        )
+    except TlsError as error:
+        raise UsageError(str(error)) from None
 
 
 def _complain(text: str, code: int) -> int:

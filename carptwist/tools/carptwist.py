@@ -32,6 +32,7 @@ VERBS: Final[Mapping[str, str]] = {
     "lab": "make a LAN of network namespaces and run hosts in it",
     "simulate": "play a scenario of hosts and failures on virtual time, and tell who owned what",
     "what-if": "tell who would be MASTER if something failed, after how long, and why",
+    "certs": "make a small CA, and certificates for the control protocol over TLS",
     "dissect": "tell what CARP, ARP and neighbour discovery say in a packet capture",
 }
 

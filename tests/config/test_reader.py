@@ -19,6 +19,7 @@ from carptwist.config.schema import (
     Phrase,
     PlaneKind,
     SyncConfig,
+    TlsListen,
     VirtualHostConfig,
 )
 
@@ -559,3 +560,16 @@ def test_what_is_shown_fits_into_a_line_of_a_terminal() -> None:
     """Escape sequences are spelt out and long values cut."""
     assert errors(HOST + "plane = \x1b[31m" + 100 * "x" + "\n")[0].startswith("4: [vhid 1@em0] plane = \\x1b[31mxxxx")
     assert len(errors(HOST + "plane = " + 5000 * "x" + "\n")[0]) < 150
+
+
+def test_tls_needs_its_files_and_they_need_it() -> None:
+    """One error says what is missing; a value that is not understood has its own error alone."""
+    assert errors(f"{HOST}[control]\ntls = ssl:8112\nkey = /k\n") == [
+        "4: [control] tls: certificate, clients missing: `carptwist certs` makes them all"
+    ]
+    assert errors(f"{HOST}[control]\nkey = /k\n") == ["4: [control] key: of use with tls alone, which is missing"]
+    assert [line.partition(":")[0] for line in errors(f"{HOST}[control]\ntls = 8112\nkey = /k\n")] == ["5"]
+    whole = f"{HOST}[control]\ntls = ssl:8112\ncertificate = /c\nkey = /k\nclients = /a\n"
+    assert str(reading(whole).configuration.control.tls) == "ssl:port=8112"
+    with pytest.raises(ValueError, match="certificate, key, clients missing"):
+        ControlConfig(tls=TlsListen(8112))

@@ -136,3 +136,27 @@ def test_addresses_have_their_prefix(text: str, value: IPv4Interface | IPv6Inter
 def test_addresses_that_hosts_cannot_share_are_refused_with_the_reason(text: str, reason: str) -> None:
     """Each refusal says what is wrong with this address, and where it can be known, what to write instead."""
     assert reason in refusal(values.address, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "port", "interface"),
+    [
+        ("ssl:8112", 8112, ""),
+        ("ssl:port=8112:interface=192.0.2.2", 8112, "192.0.2.2"),
+        ("ssl:8112:interface=2001\\:db8\\:\\:2", 8112, "2001:db8::2"),
+    ],
+)
+def test_where_to_listen_for_tls(text: str, port: int, interface: str) -> None:
+    """In the words of Twisted's endpoints; what is printed is understood again."""
+    listen = values.tls(text)
+    assert listen == (port, interface)
+    assert values.tls(str(listen)) == listen
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tcp:8112", "ssl", "ssl:", "ssl:0", "ssl:65536", "ssl:port=1:port=2", "ssl:1:2", "ssl:1:interface=em0"]
+)
+def test_where_nobody_can_listen(text: str) -> None:
+    """Is refused with what would be right."""
+    with pytest.raises(ValueError, match=r"ssl:port=NUMBER|address of this host"):
+        values.tls(text)
