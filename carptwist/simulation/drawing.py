@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from textwrap import wrap
 from typing import NamedTuple
 
 from carptwist.simulation.history import Kind
@@ -26,6 +27,7 @@ from carptwist.simulation.stage import Outcome
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#b8860b", "#7a5195", "#5f6f52")
 
 _WIDTH, _LEFT, _RIGHT = 1100.0, 150.0, 30.0
+_LONGEST_LINE = 140  # characters below the picture
 _BROAD, _NARROW, _GAP = 30.0, 13.0, 5.0
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 _STYLE = """
@@ -124,7 +126,7 @@ class _Picture:
     def _service(self, ownership: Ownership) -> None:
         service = ownership.service
         self._text(16, self._y + 12, f"vhid {service.vhid} of {service.segment}", "ink name")
-        self._text(_LEFT, self._y + 12, ", ".join(service.addresses), "soft")
+        self._text(_LEFT + 8, self._y + 12, ", ".join(service.addresses), "soft")
         self._y += 34
         self._rect(0, self._duration, _BROAD, "track", "")
         for span in ownership.spans:
@@ -198,15 +200,17 @@ class _Picture:
         self._y += 32
         for number, (at, texts) in enumerate(self._moments, 1):
             self._text(16, self._y, f"{number}", "ink name")
-            self._text(40, self._y, f"{at:.3f} s", "soft")
-            self._text(120, self._y, "; ".join(texts), "ink")
-            self._y += 18
+            self._remark(at, "; ".join(texts))
         for fault in self._outcome.faults:
             self._text(16, self._y, "!", "fault")
-            self._text(40, self._y, f"{fault.begin:.3f} s", "soft")
             ended = f", until {fault.ended}" if fault.ended else ", to the end"
             words = f"{fault.seconds:.3f} s of {fault.kind.value}, {fault.service.name}: {fault.cause}{ended}"
-            self._text(120, self._y, words, "ink")
+            self._remark(fault.begin, words)
+
+    def _remark(self, at: float, words: str) -> None:
+        self._text(40, self._y, f"{at:.3f} s", "soft")
+        for line in wrap(words, _LONGEST_LINE):
+            self._text(120, self._y, line, "ink")
             self._y += 18
 
     # Places
