@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find carptwist twisted -name '*.py' -o -name '*.ini') setup.cfg pyproject.toml README.md
+SOURCES := $(shell find carptwist twisted -name '*.py' -o -name '*.ini' -o -path '*/conntrackd/*') setup.cfg pyproject.toml README.md
 BENCHES := $(filter-out __init__,$(basename $(notdir $(wildcard tests/benches/*.py))))
 APT := apt-get install -y -qq --no-install-recommends
 
@@ -55,7 +55,8 @@ unit: $(VENV)/tested-with
 	$(BIN)/python -m coverage report
 
 # What the tests run against, as command:package of Debian. Without root the tests say what they miss.
-PEERS := ucarp:ucarp ip:iproute2 openssl:openssl tc:iproute2 tcpdump:tcpdump telnet:telnet ssh:openssh-client
+PEERS := ucarp:ucarp ip:iproute2 openssl:openssl tc:iproute2 tcpdump:tcpdump telnet:telnet ssh:openssh-client \
+	conntrackd:conntrackd nft:nftables
 
 packages:
 	@PATH=$$PATH:/usr/sbin:/sbin; missing=; \

@@ -5,6 +5,7 @@
     carptwist lab [--hosts N] [--pcap FILE] COMMAND ...    run COMMAND in each host, until all have ended
     carptwist lab [--hosts N] [--pcap FILE]                a prompt: run things, cut cables, heal them
     carptwist lab demo [--json] [--conf DIR]               two daemons, and what a client notices of their deaths
+    carptwist lab demo --stateful [--json]                 two routers, and a TCP connection that outlives one of them
 
 The hosts are a, b, c ..., with addresses 192.0.2.2 and 2001:db8::2 and so on, on an interface em0; the client is
 192.0.2.254 and 2001:db8::fe. It needs root, or the right to make user namespaces. Whatever happens, nothing is left.
@@ -20,6 +21,7 @@ from ipaddress import ip_interface
 from pathlib import Path
 
 from carptwist.configuration import ConfigurationError
+from carptwist.lab import stateful
 from carptwist.lab.demo import UnfitError, configurations, demonstrate, print_report
 from carptwist.lab.host import Host
 from carptwist.lab.namespaces import LabError, enclosed
@@ -39,7 +41,7 @@ name of the host. Interrupt to end it. Exit code 0 if each of them ended with 0,
 Without COMMAND there is a prompt; `help` tells what it knows. It also reads commands from a pipe.
 
 `carptwist lab demo` shows two daemons share addresses while one of them is cut off, stopped or killed;
-see `carptwist lab demo --help`.
+see `carptwist lab demo --help`. With --stateful they are routers, and a TCP connection through them survives.
 """
 
 
@@ -71,13 +73,22 @@ def _demo_parser() -> argparse.ArgumentParser:
         description="Show two daemons share addresses while one of them is cut off, stopped or killed, and measure "
         "what a client notices of it. Exit code 0 only if all of it was as the protocol promises.",
     )
-    parser.add_argument("--conf", metavar="DIR", type=Path, help="where a.ini and b.ini are (default: carptwist's own)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--conf", metavar="DIR", type=Path, help="where a.ini and b.ini are (default: carptwist's own)")
+    which.add_argument(
+        "--stateful",
+        action="store_true",
+        help="two routers with NAT and conntrackd, and a TCP transfer through them that goes on when one of them dies; "
+        "it needs conntrackd and nft",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object; what happens is told on stderr")
     parser.add_argument("--pcap", metavar="FILE", type=Path, help="write all frames to this file, for Wireshark")
     return parser
 
 
 def _demo(arguments: argparse.Namespace, pcap: Path | None) -> int:
+    if arguments.stateful:
+        return _stateful_demo(arguments.json, arguments.pcap or pcap)
     try:
         parts = configurations(arguments.conf)
     except (ConfigurationError, UnfitError) as error:
@@ -91,6 +102,18 @@ def _demo(arguments: argparse.Namespace, pcap: Path | None) -> int:
             print(json.dumps(report.as_json(), indent=2))
         else:
             print_report(report)
+        return GOOD if report.good else BAD
+
+    return _enclosed(body)
+
+
+def _stateful_demo(as_json: bool, pcap: Path | None) -> int:
+    def body() -> int:
+        report = stateful.demonstrate(sys.stderr if as_json else sys.stdout, pcap=pcap)
+        if as_json:
+            print(json.dumps(report.as_json(), indent=2))
+        else:
+            stateful.print_report(report)
         return GOOD if report.good else BAD
 
     return _enclosed(body)
