@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.logger import Logger
 
 from carptwist.config.schema import VirtualHostConfig
 from carptwist.interfaces import LinkState
 from carptwist.vhost.sources import Address, off_link
+
+#: The advice about a peer that speaks one family only is not repeated more often.
+ADVICE_SECONDS = 60.0
 
 
 class Outlook:
@@ -16,6 +21,7 @@ class Outlook:
 
     def __init__(self) -> None:
         self._told: tuple[str | None, tuple[Address, ...]] = (None, ())
+        self._compared_at = float("-inf")
 
     def tell(self, config: VirtualHostConfig, link: LinkState, fault: str | None) -> None:
         """Warn of what is new.
@@ -36,3 +42,21 @@ class Outlook:
                 peer=peer,
                 interface=link.name,
             )
+
+    def compare_families(self, now: float, name: str, heard: Sequence[int], own: Sequence[int]) -> None:
+        """A peer that sends one family only lets the other one's timeout fire, again and again.
+
+        :param heard: the families of which anything was heard within the timeout.
+        :param own: those that the virtual host has addresses of.
+        """
+        missing = [family for family in own if family not in heard]
+        if not heard or not missing or now - self._compared_at < ADVICE_SECONDS:
+            return
+        self._compared_at = now
+        self._log.warn(
+            "carp: {name}: another node is heard over IPv{heard} alone, while this one has IPv{missing} addresses as "
+            "well: they will take the addresses from one another until both have the same ones",
+            name=name,
+            heard=heard[0],
+            missing=missing[0],
+        )

@@ -17,12 +17,11 @@ vhid is no longer MASTER, whatever it still wanted to say as MASTER is left unsa
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -44,6 +43,7 @@ from carptwist.election.replay import Replay
 from carptwist.election.state import State
 from carptwist.guard.unguarded import Unguarded
 from carptwist.interfaces import Hearing, IGuard, IPlane, IVirtualHost, IVoice, LinkState, Will
+from carptwist.vhost.agenda import Agenda
 from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.hardware import ETHERNET, hardware_fault
 from carptwist.vhost.outlook import Outlook
@@ -63,10 +63,6 @@ LONGEST_RETRY_SECONDS = 60.0
 LATE_SECONDS = 0.25
 #: ... which reads what waits in its sockets for so long, before anything else.
 LISTEN_SECONDS = 0.02
-#: The advice about a peer that speaks one family only is not repeated more often.
-ADVICE_SECONDS = 60.0
-
-_Job = tuple[str, Callable[[], "Deferred[None] | None"]]
 
 
 @implementer(IVirtualHost)
@@ -117,9 +113,7 @@ class VirtualHost:
         self._obstacles: dict[str, str] = {"start": "not started", "link": f"no interface {config.interface}"}
         self._deadline = Deadline(clock, self._tick)
         self._retry = Deadline(clock, self._prepare)
-        self._jobs: deque[_Job] = deque()
-        self._working = False
-        self._idle: list[Deferred[None]] = []
+        self._agenda = Agenda(self._plane_failed)
         self._holds = False
         self._tenure = Tenure(
             config.name,
@@ -132,7 +126,6 @@ class VirtualHost:
         self._has_spoken = False  # since it became MASTER
         self._has_listened = False  # since it was found to have stood still
         self._retry_seconds = RETRY_SECONDS
-        self._advised_at = float("-inf")
         self._outlook = Outlook()
 
     @property
@@ -168,11 +161,11 @@ class VirtualHost:
         self.obstruct("stop", "stopped")
         self._deadline.cancel()
         self._retry.cancel()
-        self._jobs.append(("withdraw", self._withdraw))
-        self._work()
+        self._agenda.add("withdraw", self._withdraw)
+        self._agenda.work()
         self._roster.undemote(f"ifdown {self.name}", f"{self.name} stopped")
         self.sending.forget(f"{self.name} stopped")
-        return self._when_idle()
+        return self._agenda.when_idle()
 
     def reconfigure(self, config: VirtualHostConfig) -> Deferred[None]:
         """Run with other settings from now on; state and timers go on. Only the plane has to stay the same.
@@ -183,13 +176,13 @@ class VirtualHost:
         if not config.addresses:
             self.obstruct("addresses", "no address")  # first: the farewell is signed with what the others know
         done: Deferred[None] = Deferred()
-        self._jobs.append(("reconfigure", lambda: self._reconfigure(config, done)))
-        self._work()
+        self._agenda.add("reconfigure", lambda: self._reconfigure(config, done))
+        self._agenda.work()
         return done
 
     def settled(self) -> Deferred[None]:
         """Fires when all that is to be done now is done."""
-        return self._when_idle()
+        return self._agenda.when_idle()
 
     def knobs_changed(self) -> None:
         """The host-wide settings are others now."""
@@ -358,7 +351,9 @@ class VirtualHost:
                 self._deadline.set(now + LISTEN_SECONDS)
                 return
             self._has_listened = False
-            self._advise_about_families(now)
+            patience = master_down_seconds(self.config.advbase, self.config.advskew)
+            heard = self.peers.heard_since(now - patience)
+            self._outlook.compare_families(now, self.name, heard, self.machine.settings.families)
         self._perform(self.machine.tick(now))
 
     def _perform(self, effects: list[Effect]) -> None:
@@ -367,19 +362,19 @@ class VirtualHost:
             if isinstance(effect, Became):
                 self._became(effect)
             elif isinstance(effect, Hold):
-                self._jobs.append(("hold", self._hold))
+                self._agenda.add("hold", self._hold)
             elif isinstance(effect, Release):
                 self._holds = False  # from now on nobody answers, even if the plane is still at work
-                self._forget_speeches()
-                self._jobs.append(("release", self._release))
+                self._agenda.forget("speech")
+                self._agenda.add("release", self._release)
             elif isinstance(effect, Advertise):
                 kind = "bow-out" if is_bow_out(effect.advbase, effect.advskew) else "speech"
-                self._jobs.append((kind, lambda effect=effect: self._advertise(effect)))  # type: ignore[misc]
+                self._agenda.add(kind, lambda effect=effect: self._advertise(effect))  # type: ignore[misc]
             elif isinstance(effect, Announce):
-                self._jobs.append(("speech", self._announce))
+                self._agenda.add("speech", self._announce)
             else:
                 assert_never(effect)
-        self._work()
+        self._agenda.work()
 
     def _became(self, change: Became) -> None:
         self.transitions += 1
@@ -395,39 +390,6 @@ class VirtualHost:
             )
         self._roster.changed(self, change)
 
-    def _forget_speeches(self) -> None:
-        self._jobs = deque(job for job in self._jobs if job[0] != "speech")
-
-    def _work(self) -> None:
-        while self._jobs and not self._working:
-            _, job = self._jobs.popleft()
-            # While it is begun too: what it asks for on the way comes after it, and never beside what comes next.
-            self._working = True
-            doing: Deferred[None] | None = None
-            try:
-                doing = job()
-            finally:
-                self._working = doing is not None
-            if doing is not None:
-                doing.addErrback(self._plane_failed)
-                doing.addCallback(self._resume)
-        if self._working:
-            return
-        idle, self._idle = self._idle, []
-        for waiting in idle:
-            waiting.callback(None)
-
-    def _resume(self, _: object) -> None:
-        self._working = False
-        self._work()
-
-    def _when_idle(self) -> Deferred[None]:
-        if not self._working and not self._jobs:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred()
-        self._idle.append(waiting)
-        return waiting
-
     # The plane
 
     def _prepare(self) -> None:
@@ -435,8 +397,8 @@ class VirtualHost:
             return  # nothing may be made any more
         if "plane" not in self._obstacles and self.state is State.INIT:
             self._obstacles["plane"] = "setting up"
-        self._jobs.append(("prepare", lambda: maybeDeferred(self.plane.prepare).addCallback(self._prepared)))
-        self._work()
+        self._agenda.add("prepare", lambda: maybeDeferred(self.plane.prepare).addCallback(self._prepared))
+        self._agenda.work()
 
     def _prepared(self, _: None) -> None:
         self.clear("plane")
@@ -565,22 +527,6 @@ class VirtualHost:
             self._voice.announce(self)
         except OSError as error:
             self._log.warn("carp: {name}: announcing the addresses: {error}", name=self.name, error=error)
-
-    def _advise_about_families(self, now: float) -> None:
-        """A peer that sends one family only lets the other one's timeout fire, again and again."""
-        settings = self.machine.settings
-        heard = self.peers.heard_since(now - master_down_seconds(settings.advbase, settings.advskew))
-        missing = [family for family in settings.families if family not in heard]
-        if not heard or not missing or now - self._advised_at < ADVICE_SECONDS:
-            return
-        self._advised_at = now
-        self._log.warn(
-            "carp: {name}: another node is heard over IPv{heard} alone, while this one has IPv{missing} addresses as "
-            "well: they will take the addresses from one another until both have the same ones",
-            name=self.name,
-            heard=heard[0],
-            missing=missing[0],
-        )
 
 
 def _packed(config: VirtualHostConfig) -> frozenset[bytes]:
