@@ -65,15 +65,20 @@ class ControlClient:
         """Fires when the connection is over."""
         return self._amp.ended
 
-    @inlineCallbacks
-    def status(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+    def status(self) -> Deferred[dict[str, Any]]:
         """The daemon's status, the object of ``carpctl status --json``."""
+        return self.snapshot().addCallback(unpacked)
+
+    @inlineCallbacks
+    def snapshot(self) -> Generator[Deferred[Any], Any, bytes]:
+        """The daemon's status as it travels: its JSON, deflated."""
         octets = b""
         while True:
             part = yield self._call(commands.Status, offset=len(octets))
             octets += part["octets"]
             if part["remaining"] == 0:
-                return unpacked(octets)
+                whole: bytes = octets
+                return whole
 
     @inlineCallbacks
     def interfaces(self, name: str | None = None) -> Generator[Deferred[Any], Any, list[dict[str, Any]]]:
