@@ -26,6 +26,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from carptwist.interfaces import ILinkMonitor, LinkState
+from carptwist.links import placing
 from carptwist.links.news import NewsSocket
 
 # linux/rtnetlink.h: RTMGRP_*
@@ -190,8 +191,21 @@ class LinkMonitor:
         self._tell()
 
     def _received(self, datagram: bytes) -> None:
-        self._take(self._marshal.parse(datagram))
-        self._tell()
+        if not self._is_known(datagram):
+            self._take(self._marshal.parse(datagram))
+            self._tell()
+
+    def _is_known(self, datagram: bytes) -> bool:
+        """Whether it says nothing but that an address of our own making is there, as it was."""
+        news = placing.read(datagram)
+        device = self._devices.get(news.device) if news is not None else None
+        if news is None or device is None or news.protocol != self._own_protocol:
+            return False
+        if device.lengths.get(news.address) != news.prefix_length:
+            return False
+        if isinstance(news.address, IPv4Address):
+            return device.addresses4[news.address] is bool(news.flags & _IFA_F_SECONDARY)
+        return device.addresses6[news.address] is not bool(news.flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED))
 
     def _take(self, messages: Iterable[Any]) -> None:
         for message in messages:

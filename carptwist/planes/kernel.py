@@ -26,7 +26,7 @@ from typing import Any
 from pyroute2 import IPRoute, NetlinkError
 from pyroute2.netlink.rtnl import RTM_DELRULE, RTM_NEWRULE
 
-from carptwist.planes import messages, sysctls
+from carptwist.planes import messages, own_news, sysctls
 from carptwist.planes.entries import Entry, Link, Placed, Rule, is_marked, read_address, read_link
 from carptwist.planes.marks import PROTOCOL, is_our_rule
 from carptwist.planes.view import MAIN_TABLE, Route
@@ -54,6 +54,7 @@ class Kernel:
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
         )
         self._changes.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CHANGES_BUFFER)
+        own_news.ignore(self._changes)
         self._changes.bind((0, _CHANGES))
         self._addresses: list[Placed] | None = None
         self._main: dict[int, list[Route]] = {}

@@ -27,10 +27,10 @@ from carptwist.vhost.deadline import Deadline
 #: Before the first advertisement nothing is promised to anybody; but a plane that takes longer has its MASTER ended.
 FIRST_LEASE_SECONDS = 5.0
 #: Advertisements may come faster than addresses need to be refreshed.
-LEAST_REFRESH_SECONDS = 0.5
+LEAST_REFRESH_SECONDS = 0.25
 #: A lifetime is to outlast the next advertisement by this.
 SPARE_SECONDS = 1.5
-#: The refreshing in between; and how late it may come without making a lifetime too long.
+#: The refreshing in between comes at the latest then; and may be so late without making a lifetime too long.
 AGAIN_SECONDS = 0.9
 LATEST_REFRESH_SECONDS = 1.1
 
@@ -93,7 +93,7 @@ class Tenure:
         if now - self._refreshed >= LEAST_REFRESH_SECONDS:
             self._refresh()
         needs_more = interval > lifetime_seconds(advbase) - SPARE_SECONDS
-        self._again.set(now + AGAIN_SECONDS if needs_more else None)
+        self._again.set(now + min(AGAIN_SECONDS, interval / 2) if needs_more else None)
 
     def end(self) -> None:
         """None of the addresses is reachable any more."""
