@@ -45,7 +45,7 @@ class MacvlanDevice:
         self._alone = config.addresses  # those that are this vhid's alone
         self._balanced: tuple[AddressWithPrefix, ...] = ()
         self._questions = balanced.Questions()
-        self._term = term
+        self.term = term
         self._index = 0
         self._parent = 0
         self._table = self._balanced_table = 0
@@ -167,7 +167,7 @@ class MacvlanDevice:
             return
         shared = self._alone
         self._up = False  # first: if this fails, to prepare it again must take it down, and not leave it up as held
-        mortal = self._term.end()
+        mortal = self.term.end()
         # IPv6 addresses that will expire do not outlive "link down". After a guard's doing they have gone already, and
         # must not be put on a device that is down.
         lasting = self._forever(6) if mortal and self._is_up(kernel) else []
@@ -187,7 +187,7 @@ class MacvlanDevice:
 
     def withdraw(self, kernel: Kernel) -> None:
         """Nothing is left of it."""
-        self._term.end()
+        self.term.end()
         if self.name:
             self._remove(kernel)
         self._questions.leave()
@@ -220,7 +220,7 @@ class MacvlanDevice:
 
     def _begin_term(self) -> None:
         index, alone, shared = self._index, self._alone, self._balanced
-        self._term.begin(
+        self.term.begin(
             lambda seconds: [
                 *(messages.put_address(index, each, lifetime=seconds) for each in alone),
                 *balanced.lasting(shared, seconds),

@@ -118,9 +118,10 @@ class Term:
 
     def refresh(self, seconds: int, until: float) -> None:
         """Let what is held live for so many seconds from now; not if it is ``until`` by the time that it is done."""
-        self._give(lambda sock: self._refresh(sock, seconds, until))
+        self._give(lambda sock: self.refresh_now(sock, seconds, until))
 
-    def _refresh(self, sock: socket.socket, seconds: int, until: float) -> None:
+    def refresh_now(self, sock: socket.socket, seconds: int, until: float) -> None:
+        """The same, on the thread that calls it, through a netlink socket that does not block."""
         with self._lock:
             if self._requests is None:
                 return
