@@ -55,7 +55,7 @@ unit: $(VENV)/tested-with
 	$(BIN)/python -m coverage report
 
 # What the tests run against, as command:package of Debian. Without root the tests say what they miss.
-PEERS := ucarp:ucarp ip:iproute2 openssl:openssl tc:iproute2 tcpdump:tcpdump telnet:telnet ssh:openssh-client \
+PEERS := ucarp:ucarp ip:iproute2 openssl:openssl tc:iproute2 tcpdump:tcpdump telnet:telnet ssh:openssh-client \ groff:groff-base
 	conntrackd:conntrackd nft:nftables
 
 packages:
@@ -69,6 +69,7 @@ bench: $(VENV)/tested-with packages
 
 docs: $(VENV)/tested-with
 	$(BIN)/python -m carptwist.election.table > docs/election-table.md
+	$(BIN)/python -m carptwist.tools.synopsis .
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis _trial_temp*

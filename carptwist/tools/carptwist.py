@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         argv = sys.argv[1:]
     try:
-        arguments = _parser(argv).parse_args(argv)
+        arguments = make_parser(argv).parse_args(argv)
         code: int = arguments.run(arguments)
         # What is still buffered meets a closed pipe here, and not in the interpreter's last breath.
         sys.stdout.flush()
@@ -63,7 +63,7 @@ def module_of(verb: str) -> str:
     return verb.replace("-", "_")
 
 
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+def make_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The program's parser, complete for the verb in ``argv`` alone."""
     parser = argparse.ArgumentParser(prog="carptwist", description="CARP without a daemon: checks, labs, captures.")
     parser.add_argument("--version", action="version", version=f"carptwist {__version__}")

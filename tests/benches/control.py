@@ -1,7 +1,7 @@
 """What the control protocol costs: a status of 255 vhids, and 1,000 of them a second beside the elections.
 
-Run it with ``python -m tests.benches.control``. The daemon is a real one in a network namespace, with 255 vhids that are
-all MASTER; the advertisements are timed by the watcher in the switch, the calls by the client.
+Run it with ``python -m tests.benches.control``. The daemon is a real one in a network namespace, with 255 vhids that
+are all MASTER; the advertisements are timed by the watcher in the switch, the calls by the client.
 
 =====================================================  =================
 a status call, 255 vhids, client and daemon            within 50 ms
