@@ -131,7 +131,7 @@ def trial(schedule: Schedule) -> Violation | None:
     with make(scenario) as world:
         inspector = Inspector(world)
         for segment in world.segments.values():
-            _inquire(world, segment)
+            _inquire(world, segment, _questions(world, segment))
 
         def watch() -> None:
             inspector.look()
@@ -183,15 +183,23 @@ class _Broken(Exception):
 # A client of the LAN
 
 
-def _inquire(world: World, segment: Segment) -> None:
+def _questions(world: World, segment: Segment) -> list[bytes]:
+    """An ARP request for each IPv4 address of a segment."""
+    shared = {
+        ip_interface(address).ip
+        for ownership in world.ownerships.values()
+        if ownership.service.segment == segment.name
+        for address in ownership.service.addresses
+    }
+    asked = sorted(address.packed for address in shared if address.version == 4)
+    return [arp.request(address, _CLIENT_MAC, _CLIENT_ADDRESS) for address in asked]
+
+
+def _inquire(world: World, segment: Segment, questions: Sequence[bytes]) -> None:
     """Somebody asks for every address, again and again: whoever answers is looked at too."""
-    for ownership in world.ownerships.values():
-        if ownership.service.segment != segment.name:
-            continue
-        for address in map(ip_interface, ownership.service.addresses):
-            if address.version == 4:
-                segment.send(_CLIENT, arp.request(address.ip.packed, _CLIENT_MAC, _CLIENT_ADDRESS))
-    world.timeline.callLater(INQUIRY_SECONDS, _inquire, world, segment)
+    for question in questions:
+        segment.send(_CLIENT, question)
+    world.timeline.callLater(INQUIRY_SECONDS, _inquire, world, segment, questions)
 
 
 # Drawing

@@ -21,6 +21,7 @@ from carptwist.simulation import breaker
 from carptwist.simulation.breaker import Breakage, complete, draw, search, shrink, trial
 from carptwist.simulation.library import load_scenario
 from carptwist.simulation.writing import written
+from carptwist.vhost.agenda import Agenda
 from carptwist.vhost.attachment import Attachment
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
@@ -95,7 +96,7 @@ class TeethTests(SynchronousTestCase):
 
     def test_a_backup_that_speaks(self) -> None:
         """What it wanted to say as MASTER is said afterwards."""
-        self.patch(VirtualHost, "_forget_speeches", lambda vhost: None)
+        self.patch(Agenda, "forget", lambda *_: None)
         self.caught("no voice but a MASTER's", 3)
 
     def test_a_backup_that_announces(self) -> None:
