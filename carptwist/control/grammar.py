@@ -179,6 +179,8 @@ class _Reader:
             raise GrammarError("a virtual host that is removed can be given nothing else")
         if change.vhid is None and others != IfconfigChange():
             raise GrammarError("vhid NUMBER is missing: which virtual host is meant?")
+        if change == IfconfigChange():
+            raise GrammarError("vhid NUMBER is missing: which virtual host is meant?")
         if change.state is not None and replace(others, state=None) != IfconfigChange():
             raise GrammarError("state: give it alone, with vhid NUMBER")
         return change

@@ -188,7 +188,7 @@ class ControlProtocol(AMP):
     def _refuse(self, failure: Failure, command: type[Command]) -> NoReturn:
         if isinstance(failure.value, RefusedError):
             raise _remote(failure.value, command)
-        self._house.log.failure("carp: control: a request failed", failure)
+        self._house.tell_bug(command, failure)
         raise _remote(RefusedError("this failed inside the daemon: its log says more"), command)
 
     def unhandledError(self, failure: Failure) -> None:
@@ -414,6 +414,11 @@ class ControlFactory(ServerFactory):
         if unsaid is not None:
             more = f" ({unsaid} more like it unsaid)" if unsaid else ""
             self.log.warn("carp: control: {text}{more}", text=text, more=more)
+
+    def tell_bug(self, command: type[Command], failure: Failure) -> None:
+        """Log how a request failed that should not have, once in a while for each command."""
+        if self._moderation.admit(("bug", command)) is not None:
+            self.log.failure("carp: control: a request failed", failure)
 
     def _look_for_idle_ones(self) -> None:
         self._sweep = None
