@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
@@ -267,6 +267,43 @@ class INotebook(Interface):
         """Have these octets instead of what is there: all of the ones or all of the others. They are asked for on
         whatever thread there is for that. Fires with how many they were; fails with OSError."""
 
+    def patch(pieces: Callable[[], Iterable[tuple[int, bytes]]]) -> Deferred[None]:
+        """Have these octets from these places on, beside all that is there; what was never written in between reads as
+        zeros. They are asked for on whatever thread there is for that. Fails with OSError."""
+
+
+class IAuthority(Interface):
+    """Signs and verifies the advertisements of one interface."""
+
+    def phrase_of(config: VirtualHostConfig, counter: int, digest: bytes) -> int | None:
+        """Which of a vhid's pass phrases an advertisement is signed with, 0 the first; None if with none of them."""
+
+    def sign(config: VirtualHostConfig, counter: int) -> bytes:
+        """The digest, 20 octets, of an advertisement of ours."""
+
+
+class ISurroundings(Interface):
+    """Sees what a node cannot work out by itself: what it is told from outside, and what it asks."""
+
+    machine: Callable[..., Any] = Attribute("Makes the rules of a vhid: :class:`carptwist.election.machine.Machine`.")
+
+    def command(
+        subject: object, name: str, arguments: tuple[Any, ...], named: Mapping[str, Any], work: Callable[[], Any]
+    ) -> Any:
+        """``subject`` is told by a method of this name to do something, which ``work`` does; gives what that gives."""
+
+    def outside(work: Callable[[], Any]) -> Deferred[None]:
+        """Have somebody else do something. Fires when it is done; an exception of ``work`` is that of the Deferred."""
+
+    def memory(capacity: Callable[[], int]) -> Replay:
+        """What remembers the advertisements of one vhid."""
+
+    def authority(interface: str, authority: IAuthority) -> IAuthority:
+        """Who signs and verifies on an interface, seen or in the place of this one."""
+
+    def aside(clock: Any) -> Any:
+        """A clock for what decides nothing, such as when notebooks are written."""
+
 
 class ISystem(Interface):
     """The host that a service runs on: the real one, or its like in memory."""
@@ -306,6 +343,9 @@ class ISystem(Interface):
     def notebook(name: str) -> INotebook:
         """Where to write what a restart must not forget, under a name that is good for a file. Of use between start and
         stop; all that was written is safe when stop has fired."""
+
+    def recording() -> INotebook:
+        """Where the flight recorder writes; of use between start and stop, and safe when stop has fired."""
 
     def draw() -> int:
         """A random number below 2**64 that nobody can guess."""

@@ -22,7 +22,15 @@ from twisted.python.failure import Failure
 
 from carptwist.config.schema import Knobs, VirtualHostConfig
 from carptwist.guard.unguarded import Unguarded
-from carptwist.interfaces import IGuard, ILinkMonitor, INotebook, ISystem, IVoice, LinkState
+from carptwist.interfaces import (
+    IGuard,
+    ILinkMonitor,
+    INotebook,
+    ISurroundings,
+    ISystem,
+    IVoice,
+    LinkState,
+)
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
 from carptwist.protocols.neighbor import NeighborProtocol
@@ -30,6 +38,7 @@ from carptwist.protocols.voice import Voice
 from carptwist.vhost.attachment import Attachment
 from carptwist.vhost.recollection import Recollection
 from carptwist.vhost.roster import Roster
+from carptwist.vhost.surroundings import ORDINARY, commanded
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import filters
 from carptwist.wire.advertisement import Heard, read
@@ -48,13 +57,22 @@ class Node:
     :param reactor: delayed calls on it should run on monotonic time.
     :param system: the host that they run on.
     :param read: understands a frame as :func:`carptwist.wire.advertisement.read` does.
+    :param surroundings: what they cannot work out by themselves.
     """
 
     _log = Logger()
 
-    def __init__(self, knobs: Knobs, *, reactor: Any, system: ISystem, read: Read = read) -> None:
+    def __init__(
+        self,
+        knobs: Knobs,
+        *,
+        reactor: Any,
+        system: ISystem,
+        read: Read = read,
+        surroundings: ISurroundings = ORDINARY,
+    ) -> None:
         self._read = read
-        self.roster = Roster(knobs, reactor)
+        self.roster = Roster(knobs, reactor, surroundings)
         self._reactor = reactor
         self._system = system
         #: Called when no vhid runs any more, and notebooks can be written for the last time.
@@ -63,6 +81,11 @@ class Node:
         self._recollections: dict[str, Recollection] = {}
         self._guard: IGuard = system.guard(self._guard_is_lacking) if knobs.guard else Unguarded()
 
+    @property
+    def surroundings(self) -> ISurroundings:
+        return self.roster.surroundings
+
+    @commanded
     @inlineCallbacks
     def start(
         self, configs: Iterable[VirtualHostConfig], recall: Callable[[], object] = lambda: None
@@ -72,7 +95,7 @@ class Node:
         :param recall: called when notebooks can be read; if it gives a Deferred, no vhid takes part before that fires.
         """
         yield self._system.start()
-        yield maybeDeferred(recall)
+        yield self.surroundings.outside(recall)
         yield self._guard.start()
         for config in configs:
             self._introduce(config)
@@ -83,6 +106,7 @@ class Node:
         for vhost in self.roster.all():
             vhost.start()
 
+    @commanded
     @inlineCallbacks
     def stop(self) -> Generator[Deferred[Any], Any, None]:
         """Each MASTER bows out, and everything that was changed on the host is put back."""
@@ -92,10 +116,13 @@ class Node:
         for recollection in self._recollections.values():
             recollection.finish()
         self.roster.close()
-        for last_words in self.last_words:
-            last_words()
+        yield self.surroundings.outside(self._say_last_words)
         yield self._guard.stop()
         yield self._system.stop()
+
+    def _say_last_words(self) -> None:
+        for last_words in self.last_words:
+            last_words()
 
     def seconds(self) -> float:
         """The clock that the vhids run on."""
@@ -118,6 +145,7 @@ class Node:
         """The virtual host with this ``VHID@INTERFACE``."""
         return next((vhost for vhost in self.roster.all() if vhost.name == name), None)
 
+    @commanded
     def add(self, config: VirtualHostConfig) -> VirtualHost:
         """One more vhid takes part.
 
@@ -133,6 +161,7 @@ class Node:
         vhost.start()
         return vhost
 
+    @commanded
     @inlineCallbacks
     def remove(self, name: str) -> Generator[Deferred[Any], Any, None]:
         """A vhid leaves in good order; nothing of it is on the host when this fires.
@@ -149,6 +178,7 @@ class Node:
         elif interface in self._attachments:
             self._attachments[interface].sharing_changed()
 
+    @commanded
     @inlineCallbacks
     def change(self, config: VirtualHostConfig) -> Generator[Deferred[Any], Any, None]:
         """A vhid has these settings when this fires.
@@ -210,7 +240,8 @@ class Node:
 
     def _recall(self, vhost: VirtualHost) -> None:
         """It takes part when it knows which advertisements were heard in former lives."""
-        recollection = Recollection(vhost.name, vhost.replay, self._system.notebook(vhost.name), self._reactor)
+        notebook = self._system.notebook(vhost.name)
+        recollection = Recollection(vhost.name, vhost.replay, notebook, self.surroundings.aside(self._reactor))
         self._recollections[vhost.name] = recollection
         vhost.obstruct("memory", "reading what is known of former advertisements")
         recollection.recall().addCallback(lambda _: vhost.clear("memory"))

@@ -4,6 +4,7 @@
 
     STATE_DIR/replay/1@em0       one file for each name, mode 0600
     STATE_DIR/replay/1@em0.new   its replacement, while it is being written
+    STATE_DIR/recorder/flight    what the flight recorder writes
 
 Disks make one wait, a full or a failing one for seconds: no advertisement may wait for that. One thread is
 enough, and keeps what is read and written in order.
@@ -12,7 +13,7 @@ enough, and keeps what is read and written in order.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -69,7 +70,11 @@ class Notebooks:
         """The notebook of this name, which must be good for a file."""
         return Notebook(self, self.directory / name)
 
-    def give(self, work: Callable[[], T]) -> Deferred[T]:
+    def elsewhere(self, path: Path) -> Notebook:
+        """A notebook in another place, whose trouble is told by whoever uses it."""
+        return Notebook(self, path, tells=False)
+
+    def give(self, work: Callable[[], T], *, tells: bool = True) -> Deferred[T]:
         """Call ``work`` on the thread; fires with what it returned or raised. The first trouble is told."""
         assert self._thread is not None, "not started"
         doing: Deferred[T] = Deferred()
@@ -83,7 +88,7 @@ class Notebooks:
                 self._reactor.callFromThread(doing.callback, result)
 
         self._waiting.put(attempt)
-        return doing.addErrback(self._complain)
+        return doing.addErrback(self._complain) if tells else doing
 
     def _run(self) -> None:
         while True:
@@ -110,18 +115,22 @@ class Notebooks:
 class Notebook:
     """One file."""
 
-    def __init__(self, notebooks: Notebooks, path: Path) -> None:
+    def __init__(self, notebooks: Notebooks, path: Path, *, tells: bool = True) -> None:
         self._notebooks = notebooks
         self._path = path
+        self._tells = tells
 
     def read(self) -> Deferred[bytes]:
-        return self._notebooks.give(self._read)
+        return self._notebooks.give(self._read, tells=self._tells)
 
     def append(self, octets: bytes) -> Deferred[None]:
-        return self._notebooks.give(lambda: self._append(octets))
+        return self._notebooks.give(lambda: self._append(octets), tells=self._tells)
 
     def replace(self, whole: Callable[[], bytes]) -> Deferred[int]:
-        return self._notebooks.give(lambda: self._replace(whole()))
+        return self._notebooks.give(lambda: self._replace(whole()), tells=self._tells)
+
+    def patch(self, pieces: Callable[[], Iterable[tuple[int, bytes]]]) -> Deferred[None]:
+        return self._notebooks.give(lambda: self._patch(pieces()), tells=self._tells)
 
     def _read(self) -> bytes:
         try:
@@ -132,6 +141,21 @@ class Notebook:
     def _append(self, octets: bytes) -> None:
         # Only to what is there: an end without its beginning would say nothing.
         _write(self._path, os.O_APPEND, octets, lasting=False)
+
+    def _patch(self, pieces: Iterable[tuple[int, bytes]]) -> None:
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_CREAT, 0o600)
+        try:
+            for at, octets in pieces:
+                unwritten = memoryview(octets)
+                while unwritten:
+                    written = os.pwrite(file, unwritten, at)
+                    unwritten, at = unwritten[written:], at + written
+        finally:
+            os.close(file)
 
     def _replace(self, octets: bytes) -> int:
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist import __version__
-from carptwist.config.schema import Configuration, ControlConfig
+from carptwist.config.schema import Configuration, ControlConfig, Knobs
 from carptwist.config.shells import ManholeConfig
 from carptwist.control.access import caller
 from carptwist.control.desk import Desk
@@ -48,6 +48,7 @@ from carptwist.lateness import Lateness
 from carptwist.listening import listen
 from carptwist.node import Node
 from carptwist.protocols.sync import StateSync, SyncFactory
+from carptwist.recorder.flight import FlightRecorder
 from carptwist.revision import Outcome, Revision
 from carptwist.vhost.virtualhost import VirtualHost
 
@@ -77,7 +78,7 @@ class CarpService(Service):
         path: str | None = None,
     ) -> None:
         self._gave_up = gave_up
-        self.node = Node(configuration.knobs, reactor=reactor, system=system)
+        self.node = _a_node(configuration.knobs, reactor=reactor, system=system)
         self._reactor = reactor
         self._hooks = Hooks(reactor, configuration.hooks)
         self.revision = Revision(
@@ -243,3 +244,10 @@ class CarpService(Service):
         self._log.critical("carp: cannot start: {why}", why=failure.getErrorMessage())
         self._log.debug("{failure}", failure=failure)
         self._gave_up()
+
+
+def _a_node(knobs: Knobs, *, reactor: Any, system: ISystem) -> Node:
+    if not knobs.recorder:
+        return Node(knobs, reactor=reactor, system=system)
+    octets = knobs.recorder * 1024 * 1024
+    return FlightRecorder(reactor, system, octets=octets, host=socket.gethostname()).node(knobs)

@@ -54,6 +54,7 @@ class LinuxSystem:
         self._records = Notebooks(
             reactor, Path(state_dir), what="events and maintenance", lost="the history is gone, and maintenance is off"
         )
+        self._recording = Path(state_dir, "recorder", "flight")
         self.monitor = LinkMonitor(reactor, own_protocol=PROTOCOL)
 
     @inlineCallbacks
@@ -131,6 +132,9 @@ class LinuxSystem:
     def notebook(self, name: str) -> INotebook:
         # Those of vhids, VHID@INTERFACE, beside one another.
         return (self._notebooks if "@" in name else self._records).open(name)
+
+    def recording(self) -> INotebook:
+        return self._notebooks.elsewhere(self._recording)
 
     def draw(self) -> int:
         return secrets.randbits(64)

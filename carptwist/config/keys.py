@@ -115,6 +115,7 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 Key("state_dir", values.absolute_path),
                 Key("guard", values.switch),
                 Key("expire", values.switch),
+                _number("recorder"),
             ),
             make=Knobs,
             part="knobs",

@@ -33,7 +33,7 @@ LIVE: Final = frozenset(
     {"addresses", "phrases", "advbase", "advskew", "dialect", "replay", "peers", "peers6", "sources"}
 )
 #: Host-wide settings that are looked at once, at the start.
-AT_START: Final = frozenset({"state_dir", "guard", "expire"})
+AT_START: Final = frozenset({"state_dir", "guard", "expire", "recorder"})
 #: Allow several vhids of an interface to have the same address.
 _BALANCE: Final = frozenset({"arpbalance", "ndbalance"})
 #: The parts of a configuration that have steps of their own.

@@ -38,6 +38,7 @@ RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "log": (0, 7),
     "ifdown_demotion_factor": (0, 255),
     "senderr_demotion_factor": (0, 255),
+    "recorder": (0, 4096),
     "timeout": (1, 3600),
     "demote": (0, 255),
     "startup": (0, 3600),
@@ -117,6 +118,7 @@ class Knobs:
     ndbalance: bool = False
     guard: bool = True
     expire: bool = True
+    recorder: int = 16
 
     def __post_init__(self) -> None:
         _within(
@@ -124,6 +126,7 @@ class Knobs:
             log=self.log,
             ifdown_demotion_factor=self.ifdown_demotion_factor,
             senderr_demotion_factor=self.senderr_demotion_factor,
+            recorder=self.recorder,
         )
 
 

@@ -20,17 +20,17 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from carptwist.config.schema import Dialect, ReplayMode, VirtualHostConfig
+from carptwist.config.schema import Dialect, ReplayMode
 from carptwist.election.effects import Advertise
-from carptwist.interfaces import Hearing, IFramePort, IFrameReceiver, IVirtualHost, LinkState
+from carptwist.interfaces import Hearing, IAuthority, IFramePort, IFrameReceiver, IVirtualHost, LinkState
 from carptwist.moderation import Moderation
+from carptwist.protocols.authority import Authority
 from carptwist.protocols.destinations import Destinations, Framing
 from carptwist.protocols.repetition import Repetition
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import carp
 from carptwist.wire.advertisement import Heard, frame4, frame6, read
-from carptwist.wire.authentication import Authenticator
 from carptwist.wire.diagnosis import likeliest_cause
 from carptwist.wire.recognition import Recognition
 from carptwist.wire.refusal import Cause, Refusal
@@ -66,7 +66,7 @@ class AdvertisementProtocol:
         self._roster = roster
         self._vhosts: Mapping[int, VirtualHost] = roster.on(interface)
         self._port: IFramePort | None = None
-        self._authenticators: dict[int, tuple[VirtualHostConfig, tuple[Authenticator, ...]]] = {}
+        self._authority: IAuthority = roster.surroundings.authority(interface, Authority())
         self._recognitions: dict[tuple[int, bytes], Recognition] = {}
         self.destinations = Destinations(interface, self._vhosts, clock, put=self._put)
         self._own: tuple[IPv4Address | IPv6Address, ...] = ()
@@ -105,7 +105,7 @@ class AdvertisementProtocol:
             why = "advertisement: it is none of this vhid's peers"
             self._refuse(Refusal(Cause.BADIF, why, heard.source, advertisement.vhid))
             return
-        phrase = self._phrase_of(vhost, advertisement)
+        phrase = self._authority.phrase_of(vhost.config, advertisement.counter, advertisement.digest)
         if phrase is None:
             self._refuse(Refusal(Cause.BADAUTH, "bad digest", heard.source, advertisement.vhid), heard)
             return
@@ -123,13 +123,6 @@ class AdvertisementProtocol:
                 phrase,
             )
         )
-
-    def _phrase_of(self, vhost: VirtualHost, advertisement: carp.Advertisement) -> int | None:
-        """Which of the vhid's pass phrases an advertisement is signed with; None if with none of them."""
-        for number, authenticator in enumerate(self._authenticators_of(vhost)):
-            if authenticator.verify(advertisement.counter, advertisement.digest):
-                return number % max(1, len(vhost.config.phrases))
-        return None
 
     # Sending
 
@@ -165,7 +158,7 @@ class AdvertisementProtocol:
             advbase=what.advbase,
             demote=what.demote,
             counter=counter,
-            digest=self._authenticators_of(vhost)[0].sign(counter),
+            digest=self._authority.sign(vhost.config, counter),
         )
         source_mac = carp.ucarp_mac(vhid) if vhost.config.dialect is Dialect.UCARP else carp.virtual_mac(vhid)
         dscp = self._roster.knobs.dscp
@@ -187,23 +180,6 @@ class AdvertisementProtocol:
             self._roster.counters.opackets += 1
         else:
             self._roster.counters.opackets6 += 1
-
-    def _authenticators_of(self, vhost: IVirtualHost) -> tuple[Authenticator, ...]:
-        config = vhost.config
-        known = self._authenticators.get(config.vhid)
-        if known is not None and known[0] is config:
-            return known[1]
-        addresses = [address.ip for address in config.addresses]
-        phrases = [phrase.octets for phrase in config.phrases] or [b""]
-        # OpenBSD leaves link-local addresses out when it signs, and believes both.
-        link_local = (False, True) if config.dialect is Dialect.OPENBSD else (True,)
-        made = tuple(
-            Authenticator(phrase, config.vhid, addresses, link_local=included)
-            for included in link_local
-            for phrase in phrases
-        )
-        self._authenticators[config.vhid] = (config, made)
-        return made
 
     def _recognise(self, heard: Heard) -> str:
         key = (heard.advertisement.vhid, heard.source)

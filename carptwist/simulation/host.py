@@ -30,6 +30,7 @@ from carptwist.election.state import State
 from carptwist.hooks.script import Change, command
 from carptwist.interfaces import LinkState
 from carptwist.node import Node, Read
+from carptwist.recorder.flight import FlightRecorder
 from carptwist.simulation.clock import HostClock, Timeline
 from carptwist.simulation.history import History, Kind
 from carptwist.simulation.notebook import MemoryNotebook
@@ -71,6 +72,7 @@ class SimulatedHost:
     :param read: understands advertisements.
     :param moved: called with a vhid's configuration, or None for all of them, and with what has happened, whenever
         somebody else may now have an address.
+    :param recorded: how many octets its flight recorder may fill; 0: it has none.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class SimulatedHost:
         moved: Callable[[VirtualHostConfig | None, str], object],
         read: Read = read,
         nature: Nature = ORDINARY,
+        recorded: int = 0,
     ) -> None:
         self.name = name
         self.configuration = _as_simulated(configuration, observes=nature.observes)
@@ -107,6 +110,7 @@ class SimulatedHost:
         self._random = random
         self._moved = moved
         self._read = read
+        self._recorded = recorded
 
     # What others may ask
 
@@ -144,6 +148,11 @@ class SimulatedHost:
         vhost = self.find(name)
         return None if vhost is None else vhost.state
 
+    @property
+    def recording(self) -> bytes:
+        """What its flight recorder has written."""
+        return self._notebooks["flight"].octets if "flight" in self._notebooks else b""
+
     def find(self, name: str) -> VirtualHost | None:
         """The virtual host ``VHID@INTERFACE``, while a daemon runs."""
         if self.node is None:
@@ -180,7 +189,7 @@ class SimulatedHost:
             plane_changed=lambda config: self._moved(config, self._why(config)),
         )
         self._timeline.running.station = self.name
-        node = self.node = Node(self.configuration.knobs, reactor=clock, system=self.system, read=self._read)
+        node = self.node = self._a_node(clock, self.system)
         node.roster.observe(self._became)
         node.start(self.configuration.vhids).addErrback(self._failed)
         self._moved(None, f"{self.name} started")
@@ -262,6 +271,12 @@ class SimulatedHost:
                     port.failures += errors
 
     # How
+
+    def _a_node(self, clock: HostClock, system: MemorySystem) -> Node:
+        if not self._recorded:
+            return Node(self.configuration.knobs, reactor=clock, system=system, read=self._read)
+        recorder = FlightRecorder(clock, system, octets=self._recorded, host=self.name, wall=lambda: self._timeline.now)
+        return recorder.node(self.configuration.knobs, self._read)
 
     def _leave(self, node: Node) -> None:
         if self.leaving:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -27,6 +27,13 @@ class MemoryNotebook:
     def replace(self, whole: Callable[[], bytes]) -> Deferred[int]:
         octets = whole()
         return self._write(octets).addCallback(lambda _: len(octets))
+
+    def patch(self, pieces: Callable[[], Iterable[tuple[int, bytes]]]) -> Deferred[None]:
+        whole = bytearray(self.octets)
+        for at, octets in pieces():
+            whole.extend(bytes(max(0, at + len(octets) - len(whole))))
+            whole[at : at + len(octets)] = octets
+        return self._write(bytes(whole))
 
     def _write(self, octets: bytes) -> Deferred[None]:
         if self.trouble is not None:

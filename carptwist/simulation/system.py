@@ -113,6 +113,9 @@ class MemorySystem:
     def notebook(self, name: str) -> INotebook:
         return self._notebooks.setdefault(name, MemoryNotebook())
 
+    def recording(self) -> INotebook:
+        return self.notebook("flight")
+
     def _listens_to(self, interface: str, mac: bytes) -> bool:
         if mac == self.monitor.state(interface).mac:
             return True

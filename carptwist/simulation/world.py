@@ -31,9 +31,12 @@ from carptwist.wire.refusal import Refusal
 
 
 class World:
-    """Used as a context, within which it listens to what the hosts log."""
+    """Used as a context, within which it listens to what the hosts log.
 
-    def __init__(self, seed: int = 1, *, keep_frames: bool = False) -> None:
+    :param recorded: how many octets the flight recorder of each host may fill; 0: they have none.
+    """
+
+    def __init__(self, seed: int = 1, *, keep_frames: bool = False, recorded: int = 0) -> None:
         self.seed = seed
         self.timeline = Timeline()
         self.history = History()
@@ -41,6 +44,7 @@ class World:
         self.hosts: dict[str, SimulatedHost] = {}
         self.ownerships: dict[tuple[str, int], Ownership] = {}
         self._keep_frames = keep_frames
+        self._recorded = recorded
         self._observer: Any = self._logged
         self._reading = _Reading()
 
@@ -82,6 +86,7 @@ class World:
             moved=self._moved,
             read=self._reading.read,
             nature=nature,
+            recorded=self._recorded,
         )
         for config in configuration.vhids:
             segment = host.wiring[config.interface].name

@@ -33,6 +33,7 @@ VERBS: Final[Mapping[str, str]] = {
     "simulate": "play a scenario of hosts and failures on virtual time, and tell who owned what",
     "what-if": "tell who would be MASTER if something failed, after how long, and why",
     "certs": "make a small CA, and certificates for the control protocol over TLS",
+    "replay": "run what a daemon has recorded again, and tell where it would decide otherwise",
     "dissect": "tell what CARP, ARP and neighbour discovery say in a packet capture",
 }
 

@@ -40,6 +40,11 @@ class Agenda:
         """What has not been begun of a kind will not be."""
         self._jobs = deque(each for each in self._jobs if each[0] != kind)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to do, and nobody waits for that."""
+        return not (self._at_work or self._jobs or self._waiting)
+
     def work(self) -> None:
         """Do what there is, as far as it can be done now. What a job raises comes out of here."""
         while self._jobs and not self._at_work:

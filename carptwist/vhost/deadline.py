@@ -46,6 +46,18 @@ class Deadline:
         if pending is not None:
             pending.cancel()
 
+    @property
+    def standing(self) -> tuple[float | None, float]:
+        """The moment, and when it wakes up to look: later than any time if it does not."""
+        return self._when, self._wakes_at
+
+    def stand(self, when: float | None, wakes_at: float) -> None:
+        """Be as another one was that :attr:`standing` tells of."""
+        self.cancel()
+        if wakes_at < float("inf"):
+            self._sleep(wakes_at)
+        self._when = when
+
     def _sleep(self, until: float) -> None:
         pending, self._pending = self._pending, None
         if pending is not None:

@@ -11,8 +11,10 @@ from twisted.logger import Logger
 from carptwist.config.schema import Knobs
 from carptwist.election.demotion import Change, Ledger
 from carptwist.election.effects import Became
+from carptwist.interfaces import ISurroundings
 from carptwist.vhost.counters import Counters
 from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.surroundings import ORDINARY, commanded
 
 if TYPE_CHECKING:
     from carptwist.vhost.virtualhost import VirtualHost
@@ -43,8 +45,9 @@ class Roster:
 
     _log = Logger()
 
-    def __init__(self, knobs: Knobs, clock: IReactorTime) -> None:
+    def __init__(self, knobs: Knobs, clock: IReactorTime, surroundings: ISurroundings = ORDINARY) -> None:
         self.knobs = knobs
+        self.surroundings = surroundings
         self.ledger = Ledger()
         self.counters = Counters()
         self._clock = clock
@@ -130,12 +133,14 @@ class Roster:
             except Exception:
                 self._log.failure("carp: a witness of occurrences failed")
 
+    @commanded
     def set_last_resort(self, last: bool) -> None:
         """Make every vhid of this host, now and later, the last resort, or what it was before."""
         self.last_resort = last
         for vhost in self.all():
             vhost.resort(last)
 
+    @commanded
     def set_knobs(self, knobs: Knobs) -> None:
         """Run with these host-wide settings from now on."""
         before, self.knobs = self.knobs, knobs
@@ -154,6 +159,7 @@ class Roster:
         """``net.inet.carp.suppress_preempt``: how many troubles demote this host of themselves now."""
         return sum(entry.value > 0 and entry.owner.partition(" ")[0] in AUTOMATIC for entry in self.ledger.entries)
 
+    @commanded
     def add_demotion(self, value: int) -> None:
         """``net.inet.carp.demotion = value``: add a signed number to what the operator has added before."""
         so_far = next((entry.value for entry in self.ledger.entries if entry.owner == OPERATOR), 0)
@@ -162,12 +168,14 @@ class Roster:
         else:
             self.undemote(OPERATOR, "sysctl")
 
+    @commanded
     def demote(self, owner: str, value: int, reason: str, seconds: float | None = None) -> None:
         """Make or replace the ledger entry of ``owner``, for so many seconds or until it is taken back."""
         now = self._clock.seconds()
         expires = None if seconds is None else now + seconds
         self._demotion_changed(self.ledger.put(now, owner, value, reason, expires))
 
+    @commanded
     def undemote(self, owner: str, reason: str) -> None:
         """Take the entry of ``owner`` back, if there is one."""
         self._demotion_changed(self.ledger.remove(owner, reason))

@@ -20,7 +20,7 @@ from carptwist.vhost.roster import Roster
 
 PREFIX = "net.inet.carp."
 #: What the daemon keeps for itself, not a knob that sysctl(8) would know.
-_NOT_KNOBS = ("state_dir", "guard", "expire")
+_NOT_KNOBS = ("state_dir", "guard", "expire", "recorder")
 _LARGEST_DEMOTION = 2**31 - 1
 
 

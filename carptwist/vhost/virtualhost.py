@@ -42,7 +42,16 @@ from carptwist.election.precedence import (
 from carptwist.election.replay import Replay
 from carptwist.election.state import State
 from carptwist.guard.unguarded import Unguarded
-from carptwist.interfaces import Hearing, IGuard, IPlane, IVirtualHost, IVoice, LinkState, Will
+from carptwist.interfaces import (
+    Hearing,
+    IGuard,
+    IPlane,
+    ISurroundings,
+    IVirtualHost,
+    IVoice,
+    LinkState,
+    Will,
+)
 from carptwist.vhost.agenda import Agenda
 from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.hardware import ETHERNET, hardware_fault
@@ -50,6 +59,7 @@ from carptwist.vhost.outlook import Outlook
 from carptwist.vhost.peers import Peers
 from carptwist.vhost.sending import SendAccount
 from carptwist.vhost.sources import source_fault
+from carptwist.vhost.surroundings import commanded
 from carptwist.vhost.tenure import Tenure
 from carptwist.vhost.turned_away import TurnedAway
 
@@ -89,7 +99,7 @@ class VirtualHost:
         self.name = config.name
         self.plane = plane
         self.counter = Counter(draw)
-        self.replay = Replay(lambda: fair_share(roster.size))
+        self.replay: Replay = roster.surroundings.memory(lambda: fair_share(roster.size))
         self.peers = Peers()
         self.shared = _packed(config)
         self.conflicts = 0
@@ -99,7 +109,7 @@ class VirtualHost:
         self.sending = SendAccount(config.name, config.interface, roster)
         self.refusals: dict[str, int] = {}
         self.turned_away = TurnedAway()
-        self.machine = Machine(
+        self.machine: Machine = roster.surroundings.machine(
             clock.seconds(),
             _settings(config),
             preempt=roster.knobs.preempt,
@@ -127,6 +137,10 @@ class VirtualHost:
         self._has_listened = False  # since it was found to have stood still
         self._retry_seconds = RETRY_SECONDS
         self._outlook = Outlook()
+
+    @property
+    def surroundings(self) -> ISurroundings:
+        return self._roster.surroundings
 
     @property
     def state(self) -> State:
@@ -180,6 +194,7 @@ class VirtualHost:
         self._agenda.work()
         return done
 
+    @commanded
     def settled(self) -> Deferred[None]:
         """Fires when all that is to be done now is done."""
         return self._agenda.when_idle()
@@ -300,6 +315,7 @@ class VirtualHost:
         """This node is the last resort from now on, or no longer: see :meth:`Machine.resort`."""
         self._perform(self.machine.resort(self._clock.seconds(), last))
 
+    @commanded
     def asked(self, state: State) -> None:
         """The operator wants this state, BACKUP or MASTER."""
         self._perform(self.machine.asked(self._clock.seconds(), state))

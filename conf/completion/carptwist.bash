@@ -10,7 +10,7 @@ _carptwist() {
         ((number++))
     done
     case $verb in
-        '') words='-h --help --version check plan passwd lab simulate what-if certs dissect' ;;
+        '') words='-h --help --version check plan passwd lab simulate what-if certs replay dissect' ;;
         check) words='-h --help --json' ;;
         plan) words='-h --help --peer --json' ;;
         passwd) words='-h --help' ;;
@@ -18,6 +18,7 @@ _carptwist() {
         simulate) words='-h --help --seed --svg --pcap --inspect --json' ;;
         what-if) words='-h --help --config --peer --fail --stop --demote --json' ;;
         certs) words='-h --help --server --client --days --json' ;;
+        replay) words='-h --help --quiet -q --json --pcap' ;;
         dissect) words='-h --help -x --config --pass-file --address --json' ;;
         *) words= ;;
     esac

@@ -134,7 +134,7 @@ log = 8
         "4: [carp] dscp = 64   # too much: must be a whole number, 0 to 63; a comment stands on a line of its own",
         (
             "5: [carp] advskew is an unknown key: there are allow, preempt, dscp, log, arpbalance, ndbalance, "
-            "ifdown_demotion_factor, senderr_demotion_factor, state_dir, guard, expire"
+            "ifdown_demotion_factor, senderr_demotion_factor, state_dir, guard, expire, recorder"
         ),
         "6: [vhid 300@em0] the number of a virtual host must be 1 to 255",
         (

@@ -1,0 +1,91 @@
+"""A keyframe has all of the state that anything follows from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from carptwist.protocols.voice import Voice
+from carptwist.recorder import keyframe
+from carptwist.simulation.world import World
+from tests.properties.clusters import draw
+
+#: What each object of a node has: in a keyframe, or (in brackets) following from what is, or deciding nothing.
+KNOWN = {
+    "Node": "roster _attachments (_reactor _system _read _recollections _guard last_words)",
+    "Roster": "knobs ledger last_resort _expiry _by_interface (counters surroundings _clock _observers _witnesses)",
+    "Ledger": "_entries",
+    "VirtualHost": "config counter transitions received machine peers sending _link _obstacles _deadline _retry _holds "
+    "_tenure _has_spoken _has_listened _retry_seconds _voice "
+    # Being at work is not being quiet.
+    "(name shared plane _roster _clock _agenda) "
+    # For people: what was refused, disputed and said.
+    "(conflicts replays refusals turned_away _outlook) "
+    # Answered from the record.
+    "(replay)",
+    "Machine": "settings preempt state reason since last_resort _demotion _master_down _advertise_at "
+    "_repeat_announcement_at _announced_at _lapses_at _listens_until (effective_advskew demote _interval)",
+    "Counter": "_last (_draw)",
+    "Peers": "_by_source _family_heard (last)",
+    "SendAccount": "sent errors _errors_in_a_row _sends_in_a_row (_name _interface _roster)",
+    "Tenure": "_again _until _advbase _refreshable_until _refreshed (_name _guard _plane _clock _expires _ended)",
+    "Attachment": "_voice _link _retry waiting (interface _vhosts _monitor _open_voice _clock _unwatch)",
+    "Voice": "_advertisements _arp _neighbor (_ports _hush)",
+    "AdvertisementProtocol": "destinations (_interface _roster _vhosts _port _authority _own _read) "
+    # Whom peers were recognised as, and what was said of them.
+    "(_recognitions _moderation _repetition _diagnoses)",
+    "Destinations": "_unsent resolution (_interface _vhosts _put _link _plans _moderation)",
+    "Resolution": "_neighbours _deadline (_interface _clock ask _resolved _own_mac _virtual)",
+    "ArpProtocol": "_defence (_vhosts _balances _port overheard) (_report malformed conflicts answered)",
+    "NeighborProtocol": "_defence (_vhosts _balances _port overheard _forwards) (_report malformed conflicts answered)",
+    "Deadline": "_when _wakes_at (_clock _due _pending)",
+}
+
+
+def parts_of(world: World) -> Iterator[Any]:
+    """One object of each class."""
+    node = world.hosts["a"].node
+    assert node is not None
+    vhost = node.roster.all()[0]
+    (attachment,) = node._attachments.values()
+    voice = attachment._voice
+    assert isinstance(voice, Voice)
+    destinations = voice._advertisements.destinations
+    yield from (node, node.roster, node.roster.ledger, vhost, vhost.machine, vhost.counter, vhost.peers, vhost.sending)
+    yield from (vhost._tenure, vhost._deadline, attachment, voice, voice._advertisements, voice._arp, voice._neighbor)
+    yield from (destinations, destinations.resolution)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """A host that is MASTER, and one that is not."""
+    with World(recorded=1 << 20) as world:
+        for name in ("a", "b"):
+            world.add(name, draw(Random(1)).members[0].configuration, {"em0": "lan"}).start()
+            world.run(6)
+    return world
+
+
+def test_nothing_is_forgotten(world: World) -> None:
+    """Whoever gives one of these objects another attribute decides here, and in keyframe.py, what it is to a replay."""
+    found = {type(each).__name__: set(vars(each)) for each in parts_of(world)}
+    known = {name: set(text.replace("(", " ").replace(")", " ").split()) for name, text in KNOWN.items()}
+    assert found == known
+
+
+def test_a_quiet_node(world: World) -> None:
+    """A node that runs is quiet between two inputs; one that is starting or stopping is not, nor while a plane is at
+    work; and JSON can say a keyframe."""
+    host = world.hosts["a"]
+    assert host.node is not None
+    assert keyframe.is_quiet(host.node)
+    told = keyframe.taken(host.node, host.node.seconds())
+    assert json.loads(json.dumps(told)) == json.loads(json.dumps(keyframe.taken(host.node, host.node.seconds())))
+    (vhost,) = told["vhosts"][:1]
+    assert vhost["machine"]["state"] == "MASTER"
+    host.node.stop()
+    assert not keyframe.is_quiet(host.node)
