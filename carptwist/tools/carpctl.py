@@ -68,7 +68,7 @@ VERBS: Final[Mapping[str, ModuleType]] = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command line, and leave with its exit code."""
     arguments = make_parser().parse_args(argv)
-    react(_run, (arguments,))
+    react(_run_to_its_end, (arguments,))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -90,6 +90,18 @@ def make_parser() -> argparse.ArgumentParser:
         module.add_arguments(verb)
     revision_verbs.add(verbs)
     return parser
+
+
+def _run_to_its_end(reactor: Any, arguments: argparse.Namespace) -> Deferred[None]:
+    def interrupted() -> None:
+        # The reactor would call it a success.
+        if not running.called:
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+
+    running: Deferred[None] = _run(reactor, arguments)
+    reactor.addSystemEventTrigger("before", "shutdown", interrupted)
+    return running
 
 
 @inlineCallbacks

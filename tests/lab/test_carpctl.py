@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -153,6 +154,30 @@ class VerbTests(SceneTestCase):
         self.assertEqual(set(json.loads(self.done(scene, "version", "--json"))), {"carpctl", "daemon"})
         self.assertIn("carpctl ", self.done(scene, "version"))
         self.assertEqual(carpctl(scene, "staus")[0], 2)
+
+    def test_an_interrupt_and_a_closed_pipe_end_what_goes_on(self) -> None:
+        """Without a word, with the codes that shells have for them."""
+        scene = self.master()
+        socket = str(scene.daemons["a"].control_socket)
+        for words in (["status", "--watch"], ["events", "--follow"]):
+            for close, code in ((False, 130), (True, 141)):
+                process = subprocess.Popen(
+                    [*CARPCTL, "--socket", socket, *words],
+                    env=environment(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+                assert process.stdout is not None and process.stderr is not None
+                self.addCleanup(process.stderr.close)
+                self.addCleanup(process.kill)
+                self.assertTrue(process.stdout.readline())
+                if close:
+                    process.stdout.close()
+                else:
+                    process.send_signal(signal.SIGINT)
+                    self.addCleanup(process.stdout.close)
+                self.done(scene, "demote", "1", "--owner", "somebody", "--reason", f"{words} {code}")
+                self.assertEqual((process.wait(30), process.stderr.read()), (code, b""), words)
 
     def test_changes_last_until_the_next_start(self) -> None:
         """And no longer."""

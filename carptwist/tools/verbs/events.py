@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 
 from carptwist.control import grammar
 from carptwist.control.client import ControlClient
@@ -62,9 +63,22 @@ def ask(client: ControlClient, arguments: argparse.Namespace, out: Terminal) -> 
     for event in pushed:
         if event["number"] > told:
             tell(event)
-    client.listen(tell)
-    yield client.ended
-    raise ConnectionDone("the daemon hung up")
+    over: Deferred[None] = Deferred()
+
+    def go_on(event: dict[str, Any]) -> None:
+        try:
+            tell(event)
+        except OSError:  # nobody reads any more; here it would be taken for an answer to the daemon
+            _end(over, Failure())
+
+    client.listen(go_on)
+    client.ended.addCallback(lambda _: _end(over, Failure(ConnectionDone("the daemon hung up"))))
+    yield over
+
+
+def _end(over: Deferred[None], why: Failure) -> None:
+    if not over.called:
+        over.errback(why)
 
 
 def line(event: dict[str, Any]) -> str:
