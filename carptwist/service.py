@@ -161,6 +161,7 @@ class CarpService(Service):
             clock=self._reactor,
             seconds=time.perf_counter,
             identify=lambda transport: caller(transport, own_uid=os.geteuid()),
+            boottime=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         )
         yield self._listen("control", control.unix, 0o600, answering, self._ears)
         if control.tls is not None:

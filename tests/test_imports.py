@@ -36,6 +36,7 @@ FORBIDDEN = {
     "planes": ("carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "hooks": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "guard": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
+    "integration": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.hooks"),
     "guard/process.py": ("carptwist", "twisted", "zope", "socket", "threading", "asyncio"),
     "admin": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.hooks", "carptwist.control"),
     "control": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.tools"),

@@ -28,7 +28,9 @@ from twisted.python.failure import Failure
 from carptwist import __version__
 from carptwist.control import commands
 from carptwist.control.commands import PROTOCOL, Hello
+from carptwist.control.lease_commands import Attend, TellLease
 from carptwist.control.revision_commands import Plan, Reload, Save, unpacked
+from carptwist.vhost.tenants import Lease
 
 Event = dict[str, Any]
 
@@ -41,12 +43,18 @@ class ClientProtocol(AMP):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.event: Callable[[Event], object] = lambda event: None
+        self.lease: Callable[[str, Lease | None], Deferred[None] | None] = lambda vhid, lease: None
         self.ended: Deferred[None] = Deferred()
 
     @commands.Event.responder
     def _event(self, text: str) -> dict[str, Any]:
         self.event(json.loads(text))
         return {}
+
+    @TellLease.responder
+    def _lease(self, vhid: str, held: bool, since: float, until: float) -> Any:
+        answering = self.lease(vhid, Lease(since, until) if held else None)
+        return {} if answering is None else answering.addCallback(lambda _: {})
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
@@ -125,9 +133,13 @@ class ControlClient:
             lambda answer: (answer["before"], answer["after"])
         )
 
-    def demote(self, value: int, owner: str, reason: str, seconds: float | None = None) -> Deferred[int]:
-        """Make or replace a ledger entry; fires with the sum."""
-        named = {} if seconds is None else {"seconds": seconds}
+    def demote(
+        self, value: int, owner: str, reason: str, seconds: float | None = None, *, held: bool = False
+    ) -> Deferred[int]:
+        """Make or replace a ledger entry; fires with the sum. One that is ``held`` ends with this connection."""
+        named: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
+        if held:
+            named["held"] = True
         return self._call(commands.Demote, value=value, owner=owner, reason=reason, **named).addCallback(_sum)
 
     def undemote(self, owner: str) -> Deferred[int]:
@@ -159,6 +171,14 @@ class ControlClient:
         self._amp.event = event
         named = {} if vhid is None else {"vhid": vhid}
         return self._call(commands.Subscribe, **named).addCallback(lambda answer: int(answer["last"]))
+
+    def attend(
+        self, vhid: str, lease: Callable[[str, Lease | None], Deferred[None] | None], patience: float = 0.0
+    ) -> Deferred[None]:
+        """Call ``lease`` with ``VHID@INTERFACE`` and its lease, now and with each change, for all vhids that are
+        attended over this connection. A Deferred that it gives with None is waited for, before the addresses go."""
+        self._amp.lease = lease
+        return self._call(Attend, vhid=vhid, patience=float(patience)).addCallback(lambda _: None)
 
     def listen(self, event: Callable[[Event], object]) -> None:
         """Have the events of the subscription told to somebody else."""

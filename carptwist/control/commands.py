@@ -100,13 +100,15 @@ class Sysctl(Command):
 
 
 class Demote(Command):
-    """Make or replace an entry of the demotion ledger; ``sum`` is the host's demotion afterwards."""
+    """Make or replace an entry of the demotion ledger; ``sum`` is the host's demotion afterwards. One that is ``held``
+    ends with this connection."""
 
     arguments = [
         (b"value", Integer()),
         (b"owner", Unicode()),
         (b"reason", Unicode()),
         (b"seconds", Float(optional=True)),
+        (b"held", Boolean(optional=True)),
     ]
     response = [(b"sum", Integer())]
     errors = ERRORS

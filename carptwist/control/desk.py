@@ -153,6 +153,12 @@ class Desk:
         self.audit(who, f"undemote {owner}")
         return ledger.sum
 
+    def expire(self, owner: str) -> None:
+        """Whoever held the entry of ``owner`` has gone."""
+        if any(entry.owner == owner for entry in self._node.roster.ledger.entries):
+            self._node.roster.undemote(owner, f"{owner} is gone")
+            self.audit(owner, "its connection has ended, and its demotion with it")
+
     def state(self, who: str, name: str, wanted: str) -> str:
         """Make a vhid MASTER or BACKUP."""
         if wanted not in (State.MASTER.value, State.BACKUP.value):

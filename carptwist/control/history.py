@@ -92,7 +92,14 @@ class History:
     def changed(self, vhost: VirtualHost, became: Became) -> None:
         """A vhid has changed its state: for :meth:`carptwist.vhost.roster.Roster.observe`."""
         text = f"{became.previous.value} -> {became.state.value} ({became.reason})"
-        self.note("state", vhost.name, text, heard=self._heard(vhost), own_interval=vhost.machine.own_interval / 256)
+        self.note(
+            "state",
+            vhost.name,
+            text,
+            state=became.state.value,
+            heard=self._heard(vhost),
+            own_interval=vhost.machine.own_interval / 256,
+        )
 
     def occurred(self, occurrence: Occurrence) -> None:
         """For :meth:`carptwist.vhost.roster.Roster.witness`."""

@@ -34,6 +34,8 @@ from carptwist.control.commands import PART, PROTOCOL, BadRequestError, BusyErro
 from carptwist.control.desk import Desk
 from carptwist.control.framing import Boxes, FramingError
 from carptwist.control.history import concerns
+from carptwist.control.lease_commands import LONGEST_PATIENCE_SECONDS, Attend
+from carptwist.control.residence import Residence
 from carptwist.control.revising import Revising
 from carptwist.control.revision_commands import Plan, Reload, Save, packed
 from carptwist.control.tls import tls_reason
@@ -43,6 +45,8 @@ from carptwist.moderation import Moderation
 #: Beyond this many the one that was silent longest makes room: nobody can lock the operator out.
 MOST_CONNECTIONS = 200
 MOST_SUBSCRIBERS = 32
+#: Virtual hosts that one connection attends.
+MOST_RESIDENCES = 255
 #: Events that a subscriber has not acknowledged. A host with 255 vhids that goes down makes 510 at once.
 MOST_UNANSWERED = 2048
 #: Octets that wait to be served; then the connection is not read from.
@@ -73,6 +77,8 @@ class ControlProtocol(AMP):
         self._paused = False
         self._unanswered = 0
         self._unsubscribe: Callable[[], None] | None = None
+        self._residences: dict[str, Residence] = {}
+        self.holds: set[str] = set()  # owners of entries that end with this connection
         self.lost = False
         self.last_active = factory.seconds()
 
@@ -87,6 +93,9 @@ class ControlProtocol(AMP):
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+        for residence in self._residences.values():
+            residence.end()
+        self._house.let_go(self)
         if self._caller is None and reason.check(ConnectionDone, ConnectionLost) is None:
             # A TLS handshake that failed: no certificate, or one that nobody vouches for.
             host = getattr(self.transport.getPeer(), "host", "a UNIX socket")
@@ -140,7 +149,8 @@ class ControlProtocol(AMP):
             return CHOKED_SECONDS
         if not self._greeted:
             return GREETING_SECONDS
-        return IDLE_SECONDS if self._unsubscribe is None else float("inf")
+        is_silent_by_right = self._unsubscribe is not None or self._residences or self.holds
+        return float("inf") if is_silent_by_right else IDLE_SECONDS
 
     def _let_in(self) -> bool:
         if self._caller is None:
@@ -233,9 +243,13 @@ class ControlProtocol(AMP):
         before, after = desk.sysctl(who, name, value)
         return {"before": before, "after": after}
 
-    def _demote(self, value: int, owner: str, reason: str, seconds: float | None = None) -> dict[str, Any]:
+    def _demote(
+        self, value: int, owner: str, reason: str, seconds: float | None = None, held: bool = False
+    ) -> dict[str, Any]:
         desk, who = self._desk()
-        return {"sum": desk.demote(who, value, owner, reason, seconds)}
+        total = desk.demote(who, value, owner, reason, seconds)
+        self._house.hold(self if held else None, owner.strip())
+        return {"sum": total}
 
     def _undemote(self, owner: str) -> dict[str, Any]:
         desk, who = self._desk()
@@ -265,22 +279,41 @@ class ControlProtocol(AMP):
         return {"last": desk.history.last}
 
     def _push(self, vhid: str | None, event: dict[str, Any]) -> None:
-        if self.lost or not concerns(event, vhid):
-            return
-        if self._unanswered >= MOST_UNANSWERED:
-            self.drop(f"it has not acknowledged {MOST_UNANSWERED} events")
-            return
-        self._unanswered += 1
-        text = json.dumps(event, ensure_ascii=False)
-        pushing = self.callRemote(commands.Event, text=text)  # type: ignore[no-untyped-call]
-        pushing.addCallbacks(self._acknowledged, self._disowned)
+        if concerns(event, vhid):
+            self._tell(commands.Event, text=json.dumps(event, ensure_ascii=False))
 
     def _acknowledged(self, _: object) -> None:
         self._unanswered -= 1
 
     def _disowned(self, _: object) -> None:
         if not self.lost:
-            self.drop("it has answered an event with an error")
+            self.drop("it has answered an event or a lease with an error")
+
+    def _attend(self, vhid: str, patience: float) -> dict[str, Any]:
+        desk, _ = self._desk()
+        vhost = desk.find(vhid)
+        if not 0 <= patience <= LONGEST_PATIENCE_SECONDS:
+            raise BadRequestError(f"patience {patience:g}: must be 0 to {LONGEST_PATIENCE_SECONDS:g} seconds")
+        if vhost.name in self._residences:
+            raise RefusedError(f"this connection attends {vhost.name} already")
+        if len(self._residences) >= MOST_RESIDENCES:
+            raise BusyError(f"this connection attends {MOST_RESIDENCES} virtual hosts")
+        residence = self._residences[vhost.name] = Residence(
+            vhost.name, patience, self._tell, to_boottime=self._house.to_boottime
+        )
+        residence.begin(vhost.tenants)
+        return {}
+
+    def _tell(self, command: type[Command], **arguments: Any) -> Deferred[Any] | None:
+        """Have the program told something that it has to acknowledge."""
+        if self.lost:
+            return None
+        if self._unanswered >= MOST_UNANSWERED:
+            self.drop(f"it has not acknowledged {MOST_UNANSWERED} messages")
+            return None
+        self._unanswered += 1
+        telling: Deferred[Any] = self.callRemote(command, **arguments)  # type: ignore[no-untyped-call]
+        return telling.addCallbacks(self._acknowledged, self._disowned)
 
     def _maintenance(self, on: bool, force: bool, reason: str) -> dict[str, Any]:
         desk, who = self._desk()
@@ -315,6 +348,7 @@ _ANSWERS: dict[bytes, tuple[type[Command], Callable[..., Any]]] = {
         (commands.Explain, ControlProtocol._explain),
         (commands.Events, ControlProtocol._events),
         (commands.Subscribe, ControlProtocol._subscribe),
+        (Attend, ControlProtocol._attend),
         (commands.Maintenance, ControlProtocol._maintenance),
         (Reload, ControlProtocol._reload),
         (Plan, ControlProtocol._plan),
@@ -336,6 +370,7 @@ class ControlFactory(ServerFactory):
     :param clock: for timeouts.
     :param seconds: a clock that runs while work is done.
     :param identify: says who is at the other end of a transport.
+    :param boottime: the clock that leases are told in.
     """
 
     noisy = False
@@ -349,7 +384,10 @@ class ControlFactory(ServerFactory):
         clock: IReactorTime,
         seconds: Callable[[], float],
         identify: Callable[[Any], Caller],
+        boottime: Callable[[], float],
     ) -> None:
+        self._boottime = boottime
+        self._holders: dict[str, ControlProtocol] = {}
         self.desk = desk
         self.revising = revising
         self.identify = identify
@@ -407,6 +445,26 @@ class ControlFactory(ServerFactory):
             stop()
 
         return unsubscribe
+
+    def to_boottime(self, moment: float) -> float:
+        """A moment of the reactor's clock, for programs of this host."""
+        return self._boottime() + moment - self.seconds()
+
+    def hold(self, holder: ControlProtocol | None, owner: str) -> None:
+        """An entry of the ledger was made, which ends with a connection, or with none."""
+        former = self._holders.pop(owner, None)
+        if former is not None:
+            former.holds.discard(owner)
+        if holder is not None:
+            self._holders[owner] = holder
+            holder.holds.add(owner)
+
+    def let_go(self, holder: ControlProtocol) -> None:
+        """A connection is over, and its entries with it."""
+        for owner in sorted(holder.holds):
+            self._holders.pop(owner, None)
+            self.desk.expire(owner)
+        holder.holds.clear()
 
     def tell(self, kind: str, text: str) -> None:
         """Log a line, unless one of its kind was logged a moment ago."""

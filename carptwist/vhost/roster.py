@@ -15,6 +15,7 @@ from carptwist.interfaces import ISurroundings
 from carptwist.vhost.counters import Counters
 from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.surroundings import ORDINARY, commanded
+from carptwist.vhost.tenants import Tenants
 
 if TYPE_CHECKING:
     from carptwist.vhost.virtualhost import VirtualHost
@@ -55,6 +56,7 @@ class Roster:
         self._by_interface: dict[str, dict[int, VirtualHost]] = {}
         self._observers: list[Observer] = []
         self._witnesses: list[Witness] = []
+        self._tenants: dict[str, Tenants] = {}
         self.last_resort = False
 
     def add(self, vhost: VirtualHost) -> None:
@@ -98,6 +100,10 @@ class Roster:
             return False
         carriers = {number for number, vhost in self.on(interface).items() if address in vhost.shared}
         return len(carriers | ({vhid} if vhid is not None else set())) > 1
+
+    def tenants(self, name: str) -> Tenants:
+        """Those who serve at the addresses of ``VHID@INTERFACE``. When it is removed they stay: it may come back."""
+        return self._tenants.setdefault(name, Tenants(name, self._clock))
 
     def sharing_changed(self, vhost: VirtualHost, addresses: Collection[bytes]) -> None:
         """A virtual host has got some of these packed addresses, or has them no longer: to those that have them too

@@ -18,6 +18,7 @@ vhid is no longer MASTER, whatever it still wanted to say as MASTER is left unsa
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
@@ -116,6 +117,7 @@ class VirtualHost:
             demotion=roster.ledger.sum,
             last_resort=roster.last_resort,
         )
+        self.tenants = roster.tenants(config.name)
         self._roster = roster
         self._clock = clock
         self._voice: IVoice | None = None
@@ -374,6 +376,7 @@ class VirtualHost:
 
     def _perform(self, effects: list[Effect]) -> None:
         self._deadline.set(self.machine.deadline)  # first: no timer is lost, whatever becomes of the effects
+        in_good_order = any(isinstance(effect, Advertise) and _is_farewell(effect) for effect in effects)
         for effect in effects:
             if isinstance(effect, Became):
                 self._became(effect)
@@ -382,9 +385,10 @@ class VirtualHost:
             elif isinstance(effect, Release):
                 self._holds = False  # from now on nobody answers, even if the plane is still at work
                 self._agenda.forget("speech")
-                self._agenda.add("release", self._release)
+                emptied = self.tenants.end(in_good_order=in_good_order)
+                self._agenda.add("release", partial(self._release, emptied))
             elif isinstance(effect, Advertise):
-                kind = "bow-out" if is_bow_out(effect.advbase, effect.advskew) else "speech"
+                kind = "bow-out" if _is_farewell(effect) else "speech"
                 self._agenda.add(kind, lambda effect=effect: self._advertise(effect))  # type: ignore[misc]
             elif isinstance(effect, Announce):
                 self._agenda.add("speech", self._announce)
@@ -467,7 +471,11 @@ class VirtualHost:
         self._retry_seconds = RETRY_SECONDS
         self._holds = self.state is State.MASTER
 
-    def _release(self) -> Deferred[None]:
+    def _release(self, emptied: Deferred[object]) -> Deferred[None]:
+        # Who serves there may still have answers to send from the addresses.
+        return emptied.addCallback(lambda _: self._give_up())
+
+    def _give_up(self) -> Deferred[None]:
         # The guard may have been at it as well, and does not leave things as a release does.
         mend = self._tenure.is_lapsed or not self._tenure.is_on
         releasing = maybeDeferred(self.plane.release).addCallback(lambda _: self._tenure.end())
@@ -504,7 +512,7 @@ class VirtualHost:
     # The voice
 
     def _advertise(self, effect: Advertise) -> None:
-        if is_bow_out(effect.advbase, effect.advskew) and not self._has_spoken:
+        if _is_farewell(effect) and not self._has_spoken:
             # Nobody has ever taken us for the master: a farewell would dethrone the one that there is.
             return
         if self.state is State.MASTER and self._tenure.is_lapsed:
@@ -512,29 +520,33 @@ class VirtualHost:
             self._perform(self.machine.replaced(self._clock.seconds(), "was held up"))
             return
         failure: OSError | None = None
+        has_left = False
         for family in self.machine.settings.families:
             try:
                 if self._voice is None:
                     raise OSError(f"nothing can be sent on {self.config.interface}")
                 self._voice.advertise(self, family, effect)
                 self.sending.sent += 1
-                self._has_spoken = True
+                self._has_spoken = has_left = True
             except OSError as error:
                 failure = error
         if self.state is State.MASTER:
-            self._renew()
+            self._renew(has_left)
         if failure is None:
             self.sending.succeeded()
         else:
             self.sending.failed(failure)
 
-    def _renew(self) -> None:
+    def _renew(self, has_left: bool) -> None:
         advbase, advskew, *_ = self.machine.settings
         effective = self.machine.effective_advskew
         interval = interval_seconds(advbase, effective)
         if self.config.peers or self.config.peers6:
             self._tenure.begin(self._will())  # more of them may be known by now
-        self._tenure.spoke(advbase, interval, lease_seconds(advbase, advskew, effective))
+        lease = lease_seconds(advbase, advskew, effective)
+        self._tenure.spoke(advbase, interval, lease)
+        if has_left and self.holding:
+            self.tenants.renew(self._clock.seconds() + lease)
 
     def _announce(self) -> None:
         if not self.holding or self._voice is None:
@@ -543,6 +555,10 @@ class VirtualHost:
             self._voice.announce(self)
         except OSError as error:
             self._log.warn("carp: {name}: announcing the addresses: {error}", name=self.name, error=error)
+
+
+def _is_farewell(effect: Advertise) -> bool:
+    return is_bow_out(effect.advbase, effect.advskew)
 
 
 def _packed(config: VirtualHostConfig) -> frozenset[bytes]:

@@ -34,6 +34,8 @@ PHRASE = "mekmitasdigoat"
 LINK = LinkState("em0", index=2, up=True, carrier=True, mac=bytes.fromhex("020000000101"), mtu=1500, hardware=1)
 #: The beginning of the world of tests, 2026-11-21 00:00 UTC.
 WALL = 1795219200.0
+#: What CLOCK_BOOTTIME shows at the beginning.
+BOOTED = 4711.0
 
 
 def vhid(number: int, *addresses: str, interface: str = "em0", advskew: int = 0, phrase: str = PHRASE) -> Any:
@@ -116,6 +118,7 @@ class ControlTestCase(SynchronousTestCase):
             clock=self.clock,
             seconds=self.clock.seconds,
             identify=lambda transport: caller(transport, own_uid=os.geteuid()),
+            boottime=lambda: BOOTED + self.clock.seconds(),
         )
         self.addCleanup(self.factory.stopFactory)
 

@@ -1,0 +1,304 @@
+"""A server that listens while this host holds the addresses of a virtual host: ``carp:VHID@IF:INNER``.
+
+::
+
+    daemon: lease ----> opened: the inner endpoint listens, again and again until it can
+    daemon: no lease -> closed: what waits to be accepted is accepted, the port closed,
+                                connections end by themselves for ``drain`` seconds, and are aborted then
+                        answer: the daemon lets the addresses go, and says farewell
+
+While the connections end the addresses are still here, where the daemon goes in good order: requests that were accepted
+are answered. Where another host is master already there is nothing to wait for, and the answers reach nobody; they are
+given the same time, as connections to other addresses of this host may be among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IListeningPort,
+    IProtocolFactory,
+    IProtocolNegotiationFactory,
+    IReadDescriptor,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from zope.interface import directlyProvides, implementer, providedBy
+
+from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
+from carptwist.integration.client import CarpClient, connect, control_endpoint
+from carptwist.integration.gate import Gate, boottime
+
+DRAIN_SECONDS = 0.1
+SETTLE_SECONDS = 0.03
+#: Beyond what draining takes, the daemon waits for so long.
+SPARE_SECONDS = 0.5
+#: Until the inner endpoint can listen.
+FIRST_RETRY_SECONDS = 0.02
+LONGEST_RETRY_SECONDS = 2.0
+
+
+@implementer(IAddress)
+@dataclass(frozen=True)
+class AwaitedAddress:
+    """Of a port that has not listened yet."""
+
+    vhid: str
+
+
+class _Connections(WrappingFactory[ProtocolWrapper]):
+    """Builds what the user's factory builds, and knows which connections are open."""
+
+    noisy = False
+
+    def __init__(self, factory: IProtocolFactory) -> None:
+        super().__init__(factory)  # type: ignore[no-untyped-call]
+        self._when_none: list[Callable[[], object]] = []
+        if IProtocolNegotiationFactory.providedBy(factory):
+            directlyProvides(self, providedBy(self), IProtocolNegotiationFactory)
+
+    def acceptableProtocols(self) -> Any:
+        """What the user's factory negotiates, over TLS."""
+        return self.wrappedFactory.acceptableProtocols()
+
+    def buildProtocol(self, addr: IAddress | None) -> ProtocolWrapper | None:  # type: ignore[override]
+        built = self.wrappedFactory.buildProtocol(addr)
+        return None if built is None else ProtocolWrapper(self, built)
+
+    def unregisterProtocol(self, p: ProtocolWrapper) -> None:
+        super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
+        if not self.protocols:
+            waiting, self._when_none = self._when_none, []
+            for each in waiting:
+                each()
+
+    def when_none(self, call: Callable[[], object]) -> None:
+        """Call once there is no connection any more."""
+        if self.protocols:
+            self._when_none.append(call)
+        else:
+            call()
+
+    def abort(self) -> None:
+        """End all connections, now."""
+        for protocol in list(self.protocols):
+            transport: Any = protocol.transport
+            transport.abortConnection()
+
+
+@implementer(IListeningPort)
+class GatedPort:
+    """Listens on an inner endpoint while a gate is open.
+
+    :param drain_seconds: for how long connections may go on after it was shut.
+    :param early: a port that listens already, whatever the gate says; None for one that follows it.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        vhid: str,
+        inner: IStreamServerEndpoint,
+        connections: _Connections,
+        *,
+        clock: Any,
+        drain_seconds: float,
+        early: IListeningPort | None,
+        make_gate: Callable[[GatedPort], Gate],
+    ) -> None:
+        self._vhid = vhid
+        self._inner = inner
+        self._connections = connections
+        self._clock = clock
+        self._drain_seconds = drain_seconds
+        self._early = early
+        self._gate = make_gate(self)
+        self._address: IAddress = AwaitedAddress(vhid) if early is None else early.getHost()
+        self._is_leaving = False
+        self._port: IListeningPort | None = None
+        self._attempt: Deferred[Any] | None = None
+        self._retry: IDelayedCall | None = None
+        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._trouble = ""
+        self._drained: Deferred[None] | None = None
+        self._abort: IDelayedCall | None = None
+        self._gate.start()
+
+    # IListeningPort
+
+    def startListening(self) -> None:
+        """Follow the virtual host again, after :meth:`stopListening`."""
+        self._is_leaving = False
+        if self._early is not None:
+            self._early.startListening()
+        self._gate.start()
+
+    def stopListening(self) -> Deferred[None]:
+        """Listen no more. As with any port, connections that are open stay so."""
+        self._is_leaving = True
+        self._end_drain()
+        stopping = self._gate.stop()
+        early = self._early
+        return stopping if early is None else stopping.addCallback(lambda _: early.stopListening())
+
+    def getHost(self) -> IAddress:
+        """Where it listens, or did last; an :class:`AwaitedAddress` before the first time."""
+        return self._address
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether somebody who connects is let in now."""
+        return self._port is not None or self._early is not None
+
+    # The gate
+
+    def opened(self) -> None:
+        """For the gate."""
+        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._trouble = ""
+        if self._early is None:
+            self._listen()
+
+    def closed(self) -> Deferred[None]:
+        """For the gate."""
+        closing = self._close()
+        return closing if self._is_leaving else closing.addCallback(lambda _: self._drain())
+
+    def _listen(self) -> None:
+        self._retry = None
+        attempt = self._attempt = maybeDeferred(self._inner.listen, self._connections)
+        attempt.addCallbacks(partial(self._listening, attempt), self._not_listening)
+
+    def _listening(self, attempt: Deferred[Any], port: IListeningPort) -> Any:
+        if self._attempt is not attempt:
+            return maybeDeferred(port.stopListening)  # too late, it was shut meanwhile
+        self._attempt = None
+        self._port = port
+        self._address = port.getHost()
+        return None
+
+    def _not_listening(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return
+        self._attempt = None
+        # Right after a takeover an address may not be there yet; and a port may be taken until somebody lets go of it.
+        why = failure.getErrorMessage()
+        if why != self._trouble:
+            self._trouble = why
+            self._log.warn("carp: {vhid}: cannot listen yet: {why}", vhid=self._vhid, why=why)
+        self._retry = self._clock.callLater(self._retry_seconds, self._listen)
+        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+
+    def _close(self) -> Deferred[None]:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.cancel()
+        port, self._port = self._port, None
+        if port is None:
+            return succeed(None)
+        if IReadDescriptor.providedBy(port):
+            # Who was let in by the kernel, and not by us yet, would be turned away by closing the port.
+            port.doRead()
+        return maybeDeferred(port.stopListening).addCallback(lambda _: None)
+
+    # Connections
+
+    def _drain(self) -> Deferred[None]:
+        drained = self._drained = Deferred()
+        self._abort = self._clock.callLater(self._drain_seconds, self._abort_connections)
+        self._connections.when_none(self._end_drain)
+        return drained
+
+    def _abort_connections(self) -> None:
+        self._abort = None
+        self._connections.abort()
+        self._end_drain()
+
+    def _end_drain(self) -> None:
+        if self._abort is not None:
+            self._abort.cancel()
+            self._abort = None
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.callback(None)
+
+
+@implementer(IStreamServerEndpoint)
+class CarpServerEndpoint:
+    """Listens on an inner endpoint while this host is MASTER of a virtual host, and holds its addresses.
+
+    :param vhid: ``VHID@INTERFACE``.
+    :param control: where the daemon of this host listens.
+    :param drain_seconds: for how long connections may go on when it is not MASTER any more; they are aborted then.
+    :param settle_seconds: how long after its first advertisement a new MASTER listens: a former one that lives has
+        closed its port by then.
+    :param always: listen at once and for ever, where the inner endpoint can; connections end as they do otherwise.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        vhid: str,
+        inner: IStreamServerEndpoint,
+        *,
+        control: IStreamClientEndpoint | str = DEFAULT_CONTROL_SOCKET,
+        drain_seconds: float = DRAIN_SECONDS,
+        settle_seconds: float = SETTLE_SECONDS,
+        always: bool = False,
+        boottime: Callable[[], float] = boottime,
+    ) -> None:
+        self._reactor = reactor
+        self._vhid = vhid
+        self._inner = inner
+        self._control = control_endpoint(reactor, control)
+        self._drain_seconds = drain_seconds
+        self._settle_seconds = settle_seconds
+        self._always = always
+        self._boottime = boottime
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Fires with a :class:`GatedPort`, at once; with ``always`` when the inner endpoint listens, and it fails where
+        that one fails."""
+        connections = _Connections(protocolFactory)
+        if not self._always:
+            return succeed(self._port(connections, None))
+        return maybeDeferred(self._inner.listen, connections).addCallback(partial(self._port, connections))
+
+    def _port(self, connections: _Connections, early: IListeningPort | None) -> IListeningPort:
+        return GatedPort(
+            self._vhid,
+            self._inner,
+            connections,
+            clock=self._reactor,
+            drain_seconds=self._drain_seconds,
+            early=early,
+            make_gate=self._gate,
+        )
+
+    def _gate(self, port: GatedPort) -> Gate:
+        def client() -> CarpClient:
+            return connect(self._reactor, self._control)
+
+        return Gate(
+            self._vhid,
+            port,
+            client=client,
+            clock=self._reactor,
+            settle_seconds=self._settle_seconds,
+            patience_seconds=self._drain_seconds + SPARE_SECONDS,
+            boottime=self._boottime,
+        )

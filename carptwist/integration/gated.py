@@ -1,0 +1,129 @@
+"""Services that run on one host of several: where a virtual host is MASTER. For schedulers, pollers, single writers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
+from carptwist.integration.client import CarpClient, connect, control_endpoint
+from carptwist.integration.gate import Gate, boottime
+
+#: Longer than the time between two advertisements at advbase 1: one may be lost.
+SETTLE_SECONDS = 1.5
+PATIENCE_SECONDS = 2.0
+
+
+class CarpGatedService(MultiService):
+    """Its children are started when this host holds the addresses of a virtual host, and stopped when it does not.
+
+    ::
+
+        jobs = CarpGatedService(reactor, "1@em0")
+        TimerService(60, clean_up).setServiceParent(jobs)
+        jobs.setServiceParent(application)
+
+    What is guaranteed, and what is not:
+
+    - A host that goes in good order has stopped its children, all their ``stopService`` Deferreds fired, before any
+      other host has been told. It is waited for ``patience_seconds`` at most, and never beyond the time for which
+      others wait for an advertisement.
+    - A host that is preempted hears of it by the advertisement of its successor, and stops then. The successor starts
+      its children ``settle_seconds`` after that advertisement: children that stop within that time, less the time that
+      the advertisement and the word of the daemon take, never run on two hosts.
+    - A daemon that dies takes its children's right to run with it, at once; one that hangs, by the time at which others
+      may take over. So does a program that was stopped itself, when it runs again.
+    - Where hosts are alive and cannot hear one another, each is MASTER and runs its children. No protocol on one LAN
+      excludes that. Nor does anything here reach a call that a child has begun and does not stop: what must never be
+      done twice needs a token that the receiver checks.
+
+    :param vhid: ``VHID@INTERFACE``.
+    :param control: where the daemon of this host listens.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        vhid: str,
+        *,
+        control: IStreamClientEndpoint | str = DEFAULT_CONTROL_SOCKET,
+        settle_seconds: float = SETTLE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        boottime: Callable[[], float] = boottime,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        endpoint = control_endpoint(reactor, control)
+
+        def client() -> CarpClient:
+            return connect(reactor, endpoint)
+
+        self._gate = Gate(
+            vhid,
+            self,
+            client=client,
+            clock=reactor,
+            settle_seconds=settle_seconds,
+            patience_seconds=patience_seconds,
+            boottime=boottime,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the children run."""
+        return self._gate.is_open
+
+    def privilegedStartService(self) -> None:
+        """The children are started later, without the privileges of the start."""
+
+    def startService(self) -> None:
+        Service.startService(self)
+        self._gate.start()
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when no child runs any more."""
+        Service.stopService(self)
+        return self._gate.stop()
+
+    def addService(self, service: IService) -> None:
+        with _as_running(self, self.is_open):
+            super().addService(service)  # type: ignore[no-untyped-call]
+
+    def removeService(self, service: IService) -> Deferred[None]:
+        """Fires when it has stopped, if it ran."""
+        with _as_running(self, self.is_open):
+            return maybeDeferred(super().removeService, service)
+
+    # The gate
+
+    def opened(self) -> None:
+        """For the gate."""
+        for service in self:
+            service.privilegedStartService()
+            service.startService()
+
+    def closed(self) -> Deferred[Any]:
+        """For the gate."""
+        stopping = [maybeDeferred(service.stopService).addErrback(self._failed) for service in reversed(list(self))]
+        return DeferredList(stopping)
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("carp: a gated service has not stopped well", failure)
+
+
+@contextmanager
+def _as_running(service: MultiService, running: bool) -> Iterator[None]:
+    """A MultiService asks itself whether it runs, where it is to ask whether its children do."""
+    former, service.running = service.running, running
+    try:
+        yield
+    finally:
+        service.running = former

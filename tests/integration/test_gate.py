@@ -1,0 +1,137 @@
+"""When something may run that must run on one host alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from carptwist.integration.gate import Gate
+from carptwist.vhost.tenants import Lease
+from tests.integration.support import CompanionTestCase
+
+
+class Recorder:
+    """What is gated: notes what it is told to do, and stops when it may."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+        self.stopping: Deferred[None] | None = None
+        self.fails = False
+
+    def opened(self) -> None:
+        self.did.append("open")
+        if self.fails:
+            raise ValueError("cannot be opened")
+
+    def closed(self) -> Deferred[None] | None:
+        self.did.append("close")
+        return self.stopping
+
+
+class GateTests(CompanionTestCase):
+    """A gate that settles for a second."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.gated = Recorder()
+        self.gate = Gate(
+            "1@em0",
+            self.gated,
+            client=self.companion,
+            clock=self.clock,
+            settle_seconds=1.0,
+            patience_seconds=2.0,
+            boottime=self.boottime,
+        )
+
+    def lease(self, since: float, until: float) -> Lease:
+        """In seconds from now."""
+        return Lease(self.boottime() + since, self.boottime() + until)
+
+    def test_it_opens_when_it_has_settled(self) -> None:
+        """Not before: a former master may not have heard of it yet."""
+        self.gate.told(self.lease(0, 3))
+        self.clock.advance(0.99)
+        self.assertEqual(self.gated.did, [])
+        self.clock.advance(0.02)
+        self.assertEqual(self.gated.did, ["open"])
+        self.assertTrue(self.gate.is_open)
+        self.gate.told(None)
+
+    def test_a_lease_that_is_old_enough_opens_it_at_once(self) -> None:
+        """The program was started later than the daemon."""
+        self.gate.told(self.lease(-5, 2))
+        self.assertEqual(self.gated.did, ["open"])
+        self.gate.told(None)
+
+    def test_a_lease_that_is_not_renewed_shuts_it(self) -> None:
+        """The daemon hangs: others take over."""
+        self.gate.told(self.lease(-5, 2))
+        self.clock.advance(1.5)
+        self.gate.told(self.lease(-6.5, 2))
+        self.clock.advance(1.9)
+        self.assertEqual(self.gated.did, ["open"])
+        self.clock.advance(0.2)
+        self.assertEqual(self.gated.did, ["open", "close"])
+
+    def test_a_lease_that_had_run_out_when_it_was_read_opens_nothing(self) -> None:
+        """This program itself was stopped."""
+        waiting = self.clock.getDelayedCalls()
+        self.gate.told(self.lease(-5, -1))
+        self.assertEqual(self.gated.did, [])
+        self.assertEqual(self.clock.getDelayedCalls(), waiting)
+
+    def test_it_opens_again_only_when_all_has_stopped(self) -> None:
+        """And whoever asked is told when that is."""
+        self.gated.stopping = Deferred()
+        self.gate.told(self.lease(-5, 2))
+        shut = self.gate.told(None)
+        self.gate.told(self.lease(-1, 2))
+        self.assertNoResult(shut)
+        self.assertEqual(self.gated.did, ["open", "close"])
+        stopping, self.gated.stopping = self.gated.stopping, None
+        stopping.callback(None)
+        self.successResultOf(shut)
+        self.assertEqual(self.gated.did, ["open", "close", "open"])
+        self.gate.told(None)
+
+    def test_failures_of_what_is_gated(self) -> None:
+        """Are logged, and do not keep it from being shut."""
+        self.gated.fails = True
+        self.gate.told(self.lease(-5, 2))
+        stopping: Deferred[Any] = Deferred()
+        self.gated.stopping = stopping
+        shut = self.gate.told(None)
+        stopping.errback(ValueError("cannot be closed"))
+        self.successResultOf(shut)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
+
+    def test_it_follows_the_daemon(self) -> None:
+        """From its start to its end, and again."""
+        self.gate.start()
+        self.gate.start()
+        self.settle()
+        self.become("MASTER")
+        self.settle(1.1)
+        self.become("BACKUP")
+        self.become("MASTER")
+        self.settle(1.1)
+        self.assertEqual(self.gated.did, ["open", "close", "open"])
+        self.got(self.gate.stop())
+        self.gate.start()
+        self.settle()
+        self.assertEqual(self.gated.did, ["open", "close", "open", "close", "open"])
+        self.got(self.gate.stop())
+        self.got(self.gate.stop())
+
+    def test_a_daemon_that_is_gone_shuts_it(self) -> None:
+        """At once: nobody knows any more."""
+        self.gate.start()
+        self.settle()
+        self.become("MASTER")
+        self.settle(1.1)
+        self.endpoint.is_away = True
+        self.sever()
+        self.assertEqual(self.gated.did, ["open", "close"])
+        self.got(self.gate.stop())
