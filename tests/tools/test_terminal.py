@@ -1,0 +1,93 @@
+"""Colour on a terminal only, and tables of 80 columns."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from carptwist.tools.status_table import render
+from carptwist.tools.terminal import Terminal
+
+
+class Screen(io.StringIO):
+    """A file that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "coloured"),
+    [
+        (Screen(), {}, True),
+        (Screen(), {"NO_COLOR": ""}, True),  # no-color.org: only when it is not empty
+        (Screen(), {"NO_COLOR": "1"}, False),
+        (Screen(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_colour(stream: io.StringIO, environ: dict[str, str], coloured: bool) -> None:
+    """For people who want it."""
+    out = Terminal(stream, environ)
+    out.say(out.state("MASTER"))
+    assert stream.getvalue() == ("\x1b[32mMASTER\x1b[0m\n" if coloured else "MASTER\n")
+
+
+def status(*vhids: dict[str, Any]) -> dict[str, Any]:
+    """A status with these vhids, the rest of each as usual."""
+    usual = {
+        "vhid": 1,
+        "interface": "em0",
+        "state": "BACKUP",
+        "since": "2026-11-21T05:30:01+00:00",
+        "reason": "initialization complete",
+        "advskew": 100,
+        "effective_advskew": 100,
+        "addresses": ["192.0.2.1/24"],
+        "master": {"source": "192.0.2.2"},
+    }
+    return {
+        "host": "a",
+        "version": "0",
+        "preempt": True,
+        "demotion": 240,
+        "ledger": [
+            {
+                "owner": "somebody with a long name",
+                "value": 240,
+                "reason": "a reason that goes on for longer than any line of a table should " * 2,
+                "since": usual["since"],
+                "expires": None,
+            }
+        ],
+        "stats": {"badauth": 3, "ipackets": 9, "ipackets6": 9},
+        "unsaved": ["1@em0 is not in the configuration"],
+        "vhids": [{**usual, **vhid} for vhid in vhids],
+    }
+
+
+LONG6 = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
+
+
+@pytest.mark.parametrize(
+    "vhid",
+    [
+        {},
+        {"addresses": [f"{LONG6}/64", "192.0.2.1/24"]},
+        {"master": {"source": LONG6}, "addresses": [f"{LONG6}/64"]},
+        {"interface": "fifteen-letters", "vhid": 255, "effective_advskew": 240, "master": {"source": LONG6}},
+        {"state": "INIT", "master": None, "addresses": [], "reason": "a reason " * 30},
+    ],
+)
+def test_the_table_fits_80_columns(vhid: dict[str, Any]) -> None:
+    """Whatever is in it; and nothing of it is cut off, nor anything else by the colour."""
+    text = render(status({}, vhid))
+    assert max(map(len, text.splitlines())) <= 80
+    for address in vhid.get("addresses", []):
+        assert address in text
+    if vhid.get("master"):
+        assert vhid["master"]["source"] in text
+    painted = render(status({}, vhid), paint=lambda state: f"<{state}>")
+    assert painted.replace("<", "").replace(">", "") == text.replace(">", "")
