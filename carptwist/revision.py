@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, assert_never
 from twisted.internet.defer import Deferred, DeferredLock, fail, inlineCallbacks, maybeDeferred
 from twisted.logger import Logger
 
-from carptwist.config.reload import AT_START, Add, Change, Hooks, Keep, Knob, Later, Remove, Step, line, steps
-from carptwist.config.schema import Configuration, HookConfig, VirtualHostConfig
+from carptwist.config.reload import AT_START, Add, Change, Checks, Hooks, Keep, Knob, Later, Remove, Step, line, steps
+from carptwist.config.schema import CheckConfig, Configuration, HookConfig, VirtualHostConfig
 from carptwist.configuration import ConfigurationError, Reading, load, save
 from carptwist.node import Node
 from carptwist.planes import PlaneError
@@ -48,6 +48,7 @@ class Revision:
 
     :param loaded: the configuration that it starts with.
     :param set_hooks: puts other hooks in the place of those that there are.
+    :param set_checks: the same with checks.
     :param path: the configuration file, None where there is none.
     :param aside: where files are read, so that no advertisement waits for one.
     """
@@ -60,6 +61,7 @@ class Revision:
         *,
         node: Node,
         set_hooks: Callable[[Sequence[HookConfig]], object],
+        set_checks: Callable[[Sequence[CheckConfig]], object] = lambda checks: None,
         path: str | None = None,
         aside: Aside = maybeDeferred,
     ) -> None:
@@ -67,6 +69,7 @@ class Revision:
         self._in_force = loaded  # what holds of it, but for vhids and knobs, which say for themselves
         self._node = node
         self._set_hooks = set_hooks
+        self._set_checks = set_checks
         self.path = path
         self._aside = aside
         self._turn = DeferredLock()
@@ -198,6 +201,10 @@ class Revision:
             case Hooks():
                 self._set_hooks(step.after)
                 self._in_force = replace(self._in_force, hooks=step.after)
+                return None
+            case Checks():
+                self._set_checks(step.after)
+                self._in_force = replace(self._in_force, checks=step.after)
                 return None
             case Add():
                 return self._add(step.config)

@@ -4,6 +4,7 @@
 
     CarpService
       |- Node                       the vhids of this host: see carptwist.node
+      |- Checks                     what demotes this host while it fails
       |- Hooks                      commands that run when a vhid changes its state
       |- EventStream                for programs that read devd(8)'s pipe
       |- Revision                   the configuration in force, and how it is exchanged
@@ -30,6 +31,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist import __version__
+from carptwist.checks.checks import Checks
+from carptwist.checks.probes import Prober
 from carptwist.config.schema import Configuration, ControlConfig, Knobs
 from carptwist.config.shells import ManholeConfig
 from carptwist.control.access import caller
@@ -43,6 +46,7 @@ from carptwist.control.tls import server_endpoint
 from carptwist.election.effects import Became
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.script import Change, Hooks
+from carptwist.http.names import Names
 from carptwist.interfaces import ISystem
 from carptwist.lateness import Lateness
 from carptwist.listening import listen
@@ -81,10 +85,19 @@ class CarpService(Service):
         self.node = _a_node(configuration.knobs, reactor=reactor, system=system)
         self._reactor = reactor
         self._hooks = Hooks(reactor, configuration.hooks)
+        self._names = Names(reactor)
+        self._checks = Checks(
+            configuration.checks,
+            reactor,
+            prober=Prober(reactor, self.node.monitor, self._names),
+            demote=self.node.roster.demote,
+            undemote=self.node.roster.undemote,
+        )
         self.revision = Revision(
             configuration,
             node=self.node,
             set_hooks=self._hooks.replace,
+            set_checks=self._checks.replace,
             path=path,
             aside=self._aside,
         )
@@ -101,6 +114,7 @@ class CarpService(Service):
             seconds=reactor.seconds,
             wall=time.time,
             loaded=lambda: self.revision.loaded,
+            checks=self._checks.snapshot,
         )
         self._history = History(self.node.notebook("events"), clock=reactor, wall=time.time)
         self._maintenance = Maintenance(
@@ -151,7 +165,9 @@ class CarpService(Service):
         syncs = [StateSync(config, self.node.roster) for config in self.configuration.syncs]
         for sync in syncs:
             sync.start()  # before any vhid takes part
+        self._checks.doubt()  # likewise
         yield self.node.start(self.configuration.vhids, self._recall)
+        self._checks.start()  # now that the interfaces are known
         self._lateness.start()
         # Without them nobody can ask, tell or be told; the addresses matter more.
         control, devd = self.configuration.control, self.configuration.devd
@@ -234,6 +250,7 @@ class CarpService(Service):
         for port in self._ears:
             yield maybeDeferred(port.stopListening)
         self._lateness.stop()
+        self._checks.finish()
         yield self.node.stop()
         # Only now: that the vhids are in INIT is news as well.
         for port in self._mouths:

@@ -35,6 +35,9 @@ FORBIDDEN = {
     "links": ("carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost", "carptwist.wire"),
     "planes": ("carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "hooks": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
+    "checks": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
+    "checks/health.py": PURE,
+    "http": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "guard": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.control", "carptwist.vhost"),
     "integration": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.hooks"),
     "guard/process.py": ("carptwist", "twisted", "zope", "socket", "threading", "asyncio"),
@@ -109,6 +112,16 @@ def test_scapy_is_imported_by_the_tools_alone() -> None:
         if any(within(name, "scapy") for name in imports(path))
     }
     assert importers <= {"tools"}
+
+
+def test_treq_is_imported_in_one_place() -> None:
+    """Which is loaded only when something is to be asked of a server."""
+    importers = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if any(within(name, "treq") for name in imports(path))
+    }
+    assert importers == {"http/client.py"}
 
 
 def test_the_walk_sees_what_it_must(tmp_path: Path) -> None:

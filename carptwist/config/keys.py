@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from carptwist.config import shells, unicast, values
 from carptwist.config.schema import (
+    CHECK_KINDS,
     LONGEST_PHRASE,
+    CheckConfig,
     ControlConfig,
     DevdConfig,
     HookConfig,
@@ -32,7 +34,8 @@ class Key:
     """One key of a section.
 
     ``parse`` understands one value, or raises ``ValueError`` with the reason. ``remark`` says what is
-    legal but probably not meant. ``several``: one value per line. ``secret``: no value is ever shown.
+    legal but probably not meant. ``several``: one value per line. ``secret``: no value is ever shown. ``holds``: the
+    value is the path of a file, whose text becomes the value of that name, which ``build`` is given.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Key:
     several: bool = False
     required: bool = False
     secret: bool = False
+    holds: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,19 @@ def _hook(name: str, action: str, *, shell: bool = False, **settings: Any) -> Ho
     return HookConfig(name, words, shell=shell, **settings)
 
 
+def _check(name: str, *, command: str | None = None, **settings: Any) -> CheckConfig:
+    given = set(settings) | ({"command"} if command is not None else set())
+    for kind, keys in CHECK_KINDS.items():
+        for key in keys:
+            if (key in given or (key == "ca_file" and "authorities" in given)) and kind not in given:
+                raise ValueError(f"{key}: belongs to a check with {kind}")
+    try:
+        words = None if command is None else values.words(command)
+    except ValueError as error:
+        raise ValueError(f"command: {error}") from None
+    return CheckConfig(name, command=words, **settings)
+
+
 SECTIONS: Final[Mapping[str, SectionKind]] = {
     kind.name: kind
     for kind in (
@@ -152,6 +169,30 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
             part="hooks",
             argument="NAME",
             build=_hook,
+        ),
+        SectionKind(
+            "check",
+            (
+                Key("url", values.url),
+                Key("status", values.status),
+                Key("body", values.pattern),
+                Key("redirects", values.switch),
+                Key("ca_file", values.path, holds="authorities"),
+                Key("command", values.command),
+                Key("interface", values.interface),
+                Key("address", unicast.own_address),
+                Key("file", values.absolute_path),
+                Key("content", values.pattern),
+                _number("interval"),
+                _number("timeout"),
+                _number("rise"),
+                _number("fall"),
+                _number("demote"),
+            ),
+            make=CheckConfig,
+            part="checks",
+            argument="NAME",
+            build=_check,
         ),
         SectionKind(
             "sync",

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from carptwist.config import ini
@@ -61,13 +62,15 @@ class Secret(NamedTuple):
 class Reading(NamedTuple):
     """A configuration without errors, and what else its reader came to know.
 
-    ``vhid_lines`` has the line of each virtual host's section, by the host's name.
+    ``vhid_lines`` has the line of each virtual host's section, by the host's name; ``named_lines`` those of the
+    sections with a name, such as ``[check web]``.
     """
 
     configuration: Configuration
     warnings: tuple[Problem, ...]
     vhid_lines: Mapping[str, int]
     secrets: tuple[Secret, ...]
+    named_lines: Mapping[str, int] = MappingProxyType({})
 
 
 def read(text: str, filename: str, read_file: Callable[[str], str]) -> Reading:
@@ -115,6 +118,7 @@ class _Reader:
         self._parts: dict[str, Any] = {}
         self._vhids: list[VirtualHostConfig] = []
         self._vhid_lines: list[VirtualHostLines] = []
+        self._named_lines: dict[str, int] = {}
         self._named: dict[str, dict[str, Any]] = {kind.part: {} for kind in SECTIONS.values() if kind.build}
 
     def read(self, text: str) -> Reading:
@@ -163,6 +167,7 @@ class _Reader:
             _in_order(self._warnings),
             {vhid.name: lines.line for vhid, lines in zip(self._vhids, self._vhid_lines, strict=True)},
             tuple(self._secrets),
+            self._named_lines,
         )
 
     def _error(self, line: int, text: str) -> None:
@@ -282,7 +287,7 @@ class _Reader:
             self._warn(found.seen["peer"], f"{found.label} peer: ucarp does not hear what is not sent to the group")
         return not wrong
 
-    # [hook NAME], [sync NAME]
+    # [hook NAME], [check NAME], [sync NAME]
 
     def _named_section(self, section: ini.Section, kind: SectionKind, found: _Found) -> None:
         name = section.name.removeprefix(kind.name).strip()
@@ -293,16 +298,25 @@ class _Reader:
             self._error(section.line, f"{found.label} a second time: each {kind.name} has a name of its own")
             return
         missing = [key.name for key in kind.keys if key.required and not found.values.get(key.name)]
-        for key in missing:
-            if key not in found.seen and key not in found.meant:
-                self._error(section.line, f"{found.label} {key} is missing")
+        for absent in missing:
+            if absent not in found.seen and absent not in found.meant:
+                self._error(section.line, f"{found.label} {absent} is missing")
+        settings = found.one(*found.values)
+        for key in kind.keys:
+            if key.holds and key.name in settings:
+                text = self._text_of_file(found, key.name, settings.pop(key.name))
+                if text is None:
+                    return
+                settings[key.holds] = text
         if missing or kind.build is None:
             return
         try:
-            there[name] = kind.build(name, **found.one(*found.values))
+            there[name] = kind.build(name, **settings)
+            self._named_lines[f"[{section.name}]"] = section.line
         except ValueError as error:
-            at = str(error).partition(":")[0]
-            self._error(found.seen.get(at, section.line), f"{found.label} {error}")
+            if all(found.values.values()):  # else what is missing may be what could not be understood
+                at = str(error).partition(":")[0]
+                self._error(found.seen.get(at, section.line), f"{found.label} {error}")
 
     def _who(self, section: ini.Section, label: str) -> tuple[int | None, str | None]:
         """The number and the interface in the brackets, None for what cannot be understood."""
@@ -341,16 +355,10 @@ class _Reader:
 
     def _phrases_of_file(self, label: str, line: int, path: str) -> tuple[Phrase, ...]:
         """One phrase per line, blanks and all; lines without anything are skipped."""
-        whole_path = str(PurePosixPath(self._filename).parent / path)
+        whole_path = self._whole(path)
         told = f"{label} pass_file = {shown(path)}"
-        try:
-            text = self._read_file(whole_path)
-        except OSError as error:
-            self._error(line, f"{told}: cannot read {shown(whole_path)}: {error.strerror or 'input/output error'}")
-            return ()
-        except UnicodeError:
-            # What the exception says is a part of the file.
-            self._error(line, f"{told}: {shown(whole_path)} is not UTF-8 text")
+        text = self._read_named(whole_path, line, told)
+        if text is None:
             return ()
         self._secrets.append(Secret(whole_path, line))
         phrases: list[Phrase] = []
@@ -373,6 +381,25 @@ class _Reader:
         if not any(lines):
             self._error(line, f"{told}: {shown(whole_path)} holds no pass phrase")
         return tuple(phrases)
+
+    # Files that are named
+
+    def _text_of_file(self, found: _Found, key: str, path: str) -> str | None:
+        """What the file holds that a key of a section names; None if that could not be read."""
+        return self._read_named(self._whole(path), found.seen[key], f"{found.label} {key} = {shown(path)}")
+
+    def _whole(self, path: str) -> str:
+        return str(PurePosixPath(self._filename).parent / path)
+
+    def _read_named(self, whole_path: str, line: int, told: str) -> str | None:
+        try:
+            return self._read_file(whole_path)
+        except OSError as error:
+            self._error(line, f"{told}: cannot read {shown(whole_path)}: {error.strerror or 'input/output error'}")
+        except UnicodeError:
+            # What the exception says is a part of the file.
+            self._error(line, f"{told}: {shown(whole_path)} is not UTF-8 text")
+        return None
 
 
 def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -25,7 +25,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, assert_never
 
 from carptwist.config.keys import SECTIONS
-from carptwist.config.schema import Configuration, HookConfig, Knobs, VirtualHostConfig
+from carptwist.config.schema import CheckConfig, Configuration, HookConfig, Knobs, VirtualHostConfig
 from carptwist.config.spelling import key_of, spelled
 
 #: The settings of a vhid with which it goes on, state, timers and all. With any other it begins anew.
@@ -37,7 +37,7 @@ AT_START: Final = frozenset({"state_dir", "guard", "expire", "recorder"})
 #: Allow several vhids of an interface to have the same address.
 _BALANCE: Final = frozenset({"arpbalance", "ndbalance"})
 #: The parts of a configuration that have steps of their own.
-_STEPPED: Final = frozenset({"knobs", "vhids", "hooks"})
+_STEPPED: Final = frozenset({"knobs", "vhids", "hooks", "checks"})
 
 _Address = tuple[IPv4Address | IPv6Address, str | None]
 
@@ -146,12 +146,24 @@ class Hooks:
 
     @property
     def text(self) -> str:
-        before = {hook.name: hook for hook in self.before}
-        after = {hook.name: hook for hook in self.after}
-        told = [f"{name} removed" for name in before if name not in after]
-        told += [f"{name} added" for name in after if name not in before]
-        told += [f"{name} changed" for name in after if name in before and before[name] != after[name]]
-        return ", ".join(told) or "another order"
+        return _named(self.before, self.after)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What demotes this host while it fails."""
+
+    before: tuple[CheckConfig, ...]
+    after: tuple[CheckConfig, ...]
+    undoes: bool = False
+
+    @property
+    def subject(self) -> str:
+        return "[check]"
+
+    @property
+    def text(self) -> str:
+        return _named(self.before, self.after)
 
 
 @dataclass(frozen=True)
@@ -171,7 +183,7 @@ class Later:
         return f"{self.what}: takes effect at the next start"
 
 
-Step = Knob | Keep | Change | Remove | Add | Hooks | Later
+Step = Knob | Keep | Change | Remove | Add | Hooks | Checks | Later
 
 
 def line(step: Step) -> str:
@@ -185,7 +197,7 @@ def action(step: Step) -> str:
     match step:
         case Keep():
             return "keep"
-        case Knob() | Hooks():
+        case Knob() | Hooks() | Checks():
             return "set"
         case Change():
             return "restart" if step.anew else "change"
@@ -218,6 +230,7 @@ def steps(running: Configuration, wanted: Configuration, loaded: Configuration |
         *_vhids(running.vhids, wanted.vhids, before.vhids),
         *last,
         *([Hooks(running.hooks, wanted.hooks)] if running.hooks != wanted.hooks else []),
+        *([Checks(running.checks, wanted.checks)] if running.checks != wanted.checks else []),
         *_later(running, wanted),
     )
 
@@ -328,6 +341,15 @@ def _listed(name: str, before: tuple[str, ...], after: tuple[str, ...]) -> Itera
         yield f"{name}: another order"
     yield from (f"{name} {each} added" for each in after if each not in before)
     yield from (f"{name} {each} removed" for each in before if each not in after)
+
+
+def _named(before: Iterable[Any], after: Iterable[Any]) -> str:
+    """What became of sections with names."""
+    old, new = {each.name: each for each in before}, {each.name: each for each in after}
+    told = [f"{name} removed" for name in old if name not in new]
+    told += [f"{name} added" for name in new if name not in old]
+    told += [f"{name} changed" for name in new if name in old and old[name] != new[name]]
+    return ", ".join(told) or "another order"
 
 
 def _one(value: Any) -> str:

@@ -42,6 +42,9 @@ RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "timeout": (1, 3600),
     "demote": (0, 255),
     "startup": (0, 3600),
+    "interval": (1, 3600),
+    "rise": (1, 100),
+    "fall": (1, 100),
 }
 
 
@@ -250,6 +253,72 @@ def control_fault(given: Mapping[str, object]) -> str | None:
     return None
 
 
+class StatusRange(NamedTuple):
+    """The HTTP status codes that are good, both ends included. It prints as one writes it: ``200-299``, or ``204``."""
+
+    lowest: int
+    highest: int
+
+    def __str__(self) -> str:
+        return str(self.lowest) if self.lowest == self.highest else f"{self.lowest}-{self.highest}"
+
+
+DEFAULT_STATUS = StatusRange(200, 299)
+
+#: Key of a [check NAME] -> the keys that have a meaning only beside it.
+CHECK_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "url": ("status", "body", "redirects", "ca_file"),
+    "command": (),
+    "interface": ("address",),
+    "file": ("content",),
+}
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """One ``[check NAME]`` section: exactly one of ``url``, ``command`` (its words), ``interface`` and ``file``.
+
+    ``interval`` and ``timeout`` are in seconds, ``rise`` and ``fall`` in results in a row, ``demote`` in 1/256 s.
+    ``body`` and ``content`` are regular expressions that must be found somewhere. ``authorities`` are the certificates,
+    as PEM text, that are believed instead of the host's own ones.
+    """
+
+    name: str
+    url: str | None = None
+    status: StatusRange = DEFAULT_STATUS
+    body: str | None = None
+    redirects: bool = False
+    command: tuple[str, ...] | None = None
+    interface: str | None = None
+    address: HostAddress | None = None
+    file: str | None = None
+    content: str | None = None
+    interval: int = 2
+    timeout: int = 1
+    rise: int = 2
+    fall: int = 3
+    demote: int = 100
+    authorities: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _within(interval=self.interval, timeout=self.timeout, rise=self.rise, fall=self.fall, demote=self.demote)
+        if len(self._kinds) != 1:
+            raise ValueError(
+                f"{' and '.join(self._kinds) or 'it'}: a check has exactly one of {', '.join(CHECK_KINDS)}"
+            )
+        if self.command is not None and not (self.command and self.command[0]):
+            raise ValueError("command: there is no command")
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        return tuple(kind for kind in CHECK_KINDS if getattr(self, kind) is not None)
+
+    @property
+    def kind(self) -> str:
+        """Which of the four it is, by its key."""
+        return self._kinds[0]
+
+
 @dataclass(frozen=True)
 class ControlConfig:
     """The ``[control]`` section. With ``tls``, ``clients`` is the file of the CA that signs clients' certificates."""
@@ -296,3 +365,4 @@ class Configuration:
     devd: DevdConfig | None = None
     manhole: ManholeConfig = field(default_factory=ManholeConfig)
     syncs: tuple[SyncConfig, ...] = ()
+    checks: tuple[CheckConfig, ...] = ()

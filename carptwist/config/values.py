@@ -22,8 +22,14 @@ from carptwist.config.schema import (
     Phrase,
     PlaneKind,
     ReplayMode,
+    StatusRange,
     TlsListen,
+    interface_name_fault,
 )
+
+#: What an address on the web may be made of (RFC 3986), without the fragment, which never leaves the client.
+_URL = re.compile(r"(https?)://([0-9a-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][!-~]*)?", re.IGNORECASE)
+_STATUS = re.compile(r"([1-5][0-9][0-9])(?:\s*-\s*([1-5][0-9][0-9]))?")
 
 #: Octets of a UNIX socket's path: sun_path without the closing zero.
 LONGEST_SOCKET_PATH = 107
@@ -83,6 +89,41 @@ def pattern(text: str) -> str:
         re.compile(text)
     except re.error as error:
         raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+def url(text: str) -> str:
+    """Where HTTP is spoken, such as https://[2001:db8::1]:8000/healthz."""
+    if not re.match("https?://", text, re.IGNORECASE):
+        raise ValueError("must begin with http:// or https://")
+    if "#" in text:
+        raise ValueError("what follows a # is never sent: leave it out")
+    if "@" in text.split("/")[2]:
+        raise ValueError("no user or password stands in the address: they would be sent to nobody")
+    found = _URL.fullmatch(text)
+    if found is None:
+        raise ValueError("is no address such as http://127.0.0.1:8000/healthz, of ASCII characters without blanks")
+    if found[3] and not 1 <= int(found[3][1:]) <= 65535:
+        raise ValueError("the port must be 1 to 65535")
+    return text
+
+
+def status(text: str) -> StatusRange:
+    """HTTP status codes: one, or a range of them."""
+    found = _STATUS.fullmatch(text)
+    if found is None:
+        raise ValueError("must be a status code, or two with a dash between them, such as 200-299")
+    lowest, highest = int(found[1]), int(found[2] or found[1])
+    if lowest > highest:
+        raise ValueError(f"the lower one comes first: {highest}-{lowest}")
+    return StatusRange(lowest, highest)
+
+
+def interface(text: str) -> str:
+    """The name of a network device."""
+    fault = interface_name_fault(text)
+    if fault is not None:
+        raise ValueError(fault)
     return text
 
 

@@ -27,6 +27,7 @@ class StatusReport:
     :param seconds: the clock that the roster runs on; moments are told in wall-clock time.
     :param wall: seconds since the epoch.
     :param loaded: gives the configuration as it was read last, which may not be all that runs.
+    :param checks: the checks as JSON-able values; it is given what renders a moment of the clock.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class StatusReport:
         seconds: Callable[[], float],
         wall: Callable[[], float],
         loaded: Callable[[], Configuration],
+        checks: Callable[[Callable[[float], str]], list[dict[str, Any]]] = lambda _: [],
     ) -> None:
+        self._checks = checks
         self._loaded = loaded
         self._roster = roster
         self._host = host
@@ -69,6 +72,7 @@ class StatusReport:
             "sysctl": {name: sysctls.read(name) for name in sysctls.names() if name != "stats"},
             "unsaved": self._unsaved(),
             "maintenance": roster.last_resort,
+            "checks": self._checks(self._time),
             "stats": roster.counters.as_dict(),
             "lateness": {"times": roster.counters.late, "longest": round(roster.counters.most_late, 3)},
             "vhids": [self._vhid(vhost, loaded.get(vhost.name)) for vhost in roster.all()],

@@ -2,7 +2,8 @@
 
 Errors and warnings go to stderr as ``FILE:LINE: text`` and ``FILE:LINE: warning: text``, in the order
 of the lines; a file without errors gets one line on stdout. Exit code 2 if any file has an error,
-else 0: a warning is no reason to refuse. ``--json`` prints one object on stdout instead.
+else 0: a warning is no reason to refuse. With ``--peer`` it is judged whether the checks of a file can move an address
+to that host. ``--json`` prints one object on stdout instead.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import json
 import socket
 import sys
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from carptwist.config.schema import Configuration
 from carptwist.configuration import ConfigurationError, Problem, Reading, load
+from carptwist.tools.influence import futile_checks
 
 SUMMARY = "read configuration files and tell everything that is wrong with them"
 
@@ -50,12 +54,26 @@ class Verdict(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="a configuration file")
+    parser.add_argument(
+        "--peer",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="another host's configuration file, to judge checks against; may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object: files, each with errors, warnings")
 
 
 def run(arguments: argparse.Namespace) -> int:
     interfaces = [name for _, name in socket.if_nameindex()] if sys.platform == "linux" else None
-    verdicts = [judge(file, interfaces) for file in arguments.files]
+    peers: dict[str, Configuration] = {}
+    for file in arguments.peer:
+        try:
+            peers[file] = load(file).configuration
+        except ConfigurationError as refused:
+            print(refused, file=sys.stderr)
+            return BAD
+    verdicts = [judge(file, interfaces, peers) for file in arguments.files]
     if arguments.json:
         print(json.dumps({"files": [verdict.as_json() for verdict in verdicts]}, indent=2))
     else:
@@ -64,14 +82,21 @@ def run(arguments: argparse.Namespace) -> int:
     return BAD if any(verdict.errors for verdict in verdicts) else GOOD
 
 
-def judge(file: str, interfaces: Collection[str] | None = None) -> Verdict:
-    """Read one file. ``interfaces``: those that the host has, None if nobody knows."""
+def judge(
+    file: str, interfaces: Collection[str] | None = None, peers: Mapping[str, Configuration] = MappingProxyType({})
+) -> Verdict:
+    """Read one file. ``interfaces``: those that the host has, None if nobody knows. ``peers``: the configurations of
+    the other hosts, by name."""
     try:
         reading = load(file)
     except ConfigurationError as refused:
         return Verdict(file, {}, refused.errors, refused.warnings)
     hosts = {host.name: host.interface for host in reading.configuration.vhids}
-    warnings = [*reading.warnings, *_missing_interfaces(file, reading, interfaces)]
+    warnings = [
+        *reading.warnings,
+        *_missing_interfaces(file, reading, interfaces),
+        *futile_checks(file, reading, peers),
+    ]
     return Verdict(file, hosts, (), tuple(sorted(warnings, key=lambda problem: problem.line)))
 
 

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carptwist.config.reload import described, steps
-from carptwist.config.schema import Configuration, VirtualHostConfig
+from carptwist.config.schema import Configuration
 from carptwist.configuration import ConfigurationError, load
 from carptwist.tools.revision_verbs import plan_text
-from carptwist.vhost.forecast import THIS_HOST, contender, foresee, interval_change, precedence_change
+from carptwist.vhost.forecast import THIS_HOST, contender, foresee, interval_change, precedence_change, same
 
 SUMMARY = "tell what a changed configuration would do, and who would be MASTER after it"
 
@@ -64,7 +64,7 @@ def _forecasts(old: Configuration, new: Configuration, peers: Mapping[str, Confi
     for name in dict.fromkeys([*now, *then]):
         before, after = contender(THIS_HOST, old, now.get(name)), contender(THIS_HOST, new, then.get(name))
         known = now.get(name) or then[name]
-        others = [contender(peer, theirs, _same(known, theirs)) for peer, theirs in peers.items()]
+        others = [contender(peer, theirs, same(known, theirs)) for peer, theirs in peers.items()]
         if not any(other.settings for other in others):
             text = precedence_change(before, after)
             yield {"name": name, "master_before": None, "master_after": None, "text": text}
@@ -72,13 +72,3 @@ def _forecasts(old: Configuration, new: Configuration, peers: Mapping[str, Confi
         foreseen = foresee(before, after, others)
         text = "; ".join(filter(None, (foreseen.text, interval_change(before, after))))
         yield {"name": name, "master_before": foreseen.before, "master_after": foreseen.after, "text": text}
-
-
-def _same(ours: VirtualHostConfig, theirs: Configuration) -> VirtualHostConfig | None:
-    """Another host's part in the same group: the number and an address in common, for interfaces may be called
-    otherwise there."""
-    addresses = {address.ip for address in ours.addresses}
-    for config in theirs.vhids:
-        if config.vhid == ours.vhid and addresses & {address.ip for address in config.addresses}:
-            return config
-    return None

@@ -74,6 +74,16 @@ def contender(name: str, configuration: Configuration, vhid: VirtualHostConfig |
     return Contender(name, settings_of(vhid) if vhid is not None and takes_part else None, knobs.preempt, demotion)
 
 
+def same(ours: VirtualHostConfig, theirs: Configuration) -> VirtualHostConfig | None:
+    """Another host's part in the same group: the number and an address in common, for interfaces may be called
+    otherwise there."""
+    addresses = {address.ip for address in ours.addresses}
+    for config in theirs.vhids:
+        if config.vhid == ours.vhid and addresses & {address.ip for address in config.addresses}:
+            return config
+    return None
+
+
 def foresee(
     before: Contender, after: Contender, others: Sequence[Contender] = (), master: str | None = None
 ) -> Forecast:

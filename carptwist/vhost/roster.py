@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 #: The owner of the entry that ``sysctl net.inet.carp.demotion`` writes.
 OPERATOR = "sysctl"
 #: The first words of the owners of entries that nobody has to make: interfaces down, sends that fail, tables that are
-#: being synchronised.
-AUTOMATIC = ("ifdown", "senderr", "sync")
+#: being synchronised, checks that fail.
+AUTOMATIC = ("ifdown", "senderr", "sync", "check")
 
 Observer = Callable[["VirtualHost", Became], object]
 

@@ -11,7 +11,7 @@ _carptwist() {
     done
     case $verb in
         '') words='-h --help --version check plan passwd lab simulate what-if certs replay dissect' ;;
-        check) words='-h --help --json' ;;
+        check) words='-h --help --peer --json' ;;
         plan) words='-h --help --peer --json' ;;
         passwd) words='-h --help' ;;
         lab) words='-h --help --hosts --pcap' ;;

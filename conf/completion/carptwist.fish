@@ -3,6 +3,7 @@ complete -c carptwist -n 'not __fish_seen_subcommand_from check plan passwd lab 
 complete -c carptwist -n 'not __fish_seen_subcommand_from check plan passwd lab simulate what-if certs replay dissect' -l version -d 'show program'"'"'s version number and exit'
 complete -c carptwist -n 'not __fish_seen_subcommand_from check plan passwd lab simulate what-if certs replay dissect' -f -a check -d 'read configuration files and tell everything that is wrong with them'
 complete -c carptwist -n '__fish_seen_subcommand_from check' -s h -l help -d 'show this help message and exit'
+complete -c carptwist -n '__fish_seen_subcommand_from check' -l peer -r -d 'another host'"'"'s configuration file, to judge checks against; may be repeated'
 complete -c carptwist -n '__fish_seen_subcommand_from check' -l json -d 'print one JSON object: files, each with errors, warnings'
 complete -c carptwist -n 'not __fish_seen_subcommand_from check plan passwd lab simulate what-if certs replay dissect' -f -a plan -d 'tell what a changed configuration would do, and who would be MASTER after it'
 complete -c carptwist -n '__fish_seen_subcommand_from plan' -s h -l help -d 'show this help message and exit'
