@@ -98,14 +98,14 @@ class Daemon:
             _signal(guard, signal.SIGKILL)
 
     def guards(self) -> list[int]:
-        """The process numbers of the guards that its runs have left, or have now."""
+        """The process numbers of the guards that its runs have left, or have now, as this process may signal them."""
         note = str(self.host.directory / "state" / "guard-").encode()
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
                     if note in (entry / "cmdline").read_bytes():
-                        found.append(int(entry.name))
+                        found.append(_number_here(entry))
         return found
 
     def expect(self, words: str, limit: float = 30.0) -> None:
@@ -158,6 +158,12 @@ class Daemon:
 def _signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _number_here(entry: Path) -> int:
+    """The number of a process in our own process namespace, which /proc may not be of: the innermost that it is in."""
+    line = next(line for line in (entry / "status").read_text().splitlines() if line.startswith("NSpid:"))
+    return int(line.split()[-1])
 
 
 def _python_path() -> str:
