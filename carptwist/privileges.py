@@ -10,12 +10,16 @@ _CAP_NET_ADMIN = 12
 _CAP_NET_RAW = 13
 
 
-def missing_privileges(configuration: Configuration) -> str | None:
-    """One line that names what is missing and the remedy, or None where all is there."""
+def missing_privileges(configuration: Configuration, effective: int | None = None) -> str | None:
+    """One line that names what is missing and the remedy, or None where all is there.
+
+    :param effective: the capabilities that there are, as bits; None: those of this process.
+    """
     needed = {"CAP_NET_RAW": _CAP_NET_RAW}
     if any(vhid.plane is not PlaneKind.NONE for vhid in configuration.vhids):
         needed["CAP_NET_ADMIN"] = _CAP_NET_ADMIN
-    effective = _effective_capabilities()
+    if effective is None:
+        effective = _effective_capabilities()
     missing = [name for name, bit in needed.items() if not effective >> bit & 1]
     if not missing:
         return None

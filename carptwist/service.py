@@ -107,6 +107,7 @@ class CarpService(Service):
         self._mouths: list[IListeningPort] = []  # where we tell others
         self._shells: Shells | None = None
         self._starting: Deferred[None] | None = None
+        self._has_started = False
         self._revising = Revising(self.revision, self.node.roster, self.reload, reactor.seconds)
         self._report = StatusReport(
             self.node.roster,
@@ -135,11 +136,20 @@ class CarpService(Service):
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
         self._starting = self._start()
-        self._starting.addErrback(self._failed_to_start)
+        self._starting.addCallbacks(self._has_begun, self._failed_to_start)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()  # type: ignore[no-untyped-call]
         return self._stop()
+
+    def when_started(self) -> Deferred[bool]:
+        """Fires with True when every vhid takes part and the sockets listen; with False when the start has failed, and
+        ``gave_up`` was called. ``startService`` comes first."""
+        fired: Deferred[bool] = Deferred()
+        if self._starting is None:
+            raise ValueError("the service was not started")
+        self._starting.addCallback(lambda _: fired.callback(self._has_started))
+        return fired
 
     @property
     def configuration(self) -> Configuration:
@@ -257,6 +267,9 @@ class CarpService(Service):
             yield maybeDeferred(port.stopListening)
         yield self._events.finish()
         yield self._hooks.finish()
+
+    def _has_begun(self, _: None) -> None:
+        self._has_started = True
 
     def _failed_to_start(self, failure: Failure) -> None:
         self._log.critical("carp: cannot start: {why}", why=failure.getErrorMessage())

@@ -1,7 +1,7 @@
 """``twistd carp --config FILE``: options, and the service that they make.
 
 A bad configuration is refused as a whole, every error with its place, with exit code 2 and nothing
-on the host touched. SIGHUP has the daemon read the file again.
+on the host touched. SIGHUP has the daemon read the file again. systemd is told how it fares: :mod:`carptwist.systemd`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from twisted.application.service import IService
@@ -25,6 +26,7 @@ from carptwist.guard.process import boottime
 from carptwist.privileges import may_change_host, missing_privileges
 from carptwist.service import CarpService
 from carptwist.system import LinuxSystem
+from carptwist.systemd import Channel, Supervision, request
 
 _log = Logger()
 
@@ -85,8 +87,32 @@ def makeService(options: Options) -> IService:
         gave_up=lambda: _end_in_failure(reactor),
         path=os.path.abspath(options["config"]),  # twistd goes elsewhere when it becomes a daemon
     )
-    reload_on_hangup(reactor, service.reload)
+    supervision = supervise(service, reactor, os.environ, os.getpid())
+    reload_on_hangup(reactor, service.reload if supervision is None else lambda: supervision.reloading(service.reload))
     return service
+
+
+def supervise(
+    service: CarpService, reactor: Any, environment: MutableMapping[str, str], pid: int
+) -> Supervision | None:
+    """Tell systemd how the service fares, where systemd wants to know; None where it does not."""
+    wanted = request(environment, pid)
+    if wanted is None:
+        return None
+    roster = service.node.roster
+    supervision = Supervision(
+        Channel(wanted.address, reactor),
+        reactor,
+        watchdog_seconds=wanted.watchdog_seconds,
+        states=lambda: [vhost.state for vhost in roster.all()],
+        monotonic=time.monotonic,
+    )
+    roster.observe(lambda vhost, became: supervision.changed())
+    # The application has started by then, and the service with it.
+    reactor.callWhenRunning(lambda: service.when_started().addCallback(lambda so: supervision.ready() if so else None))
+    reactor.addSystemEventTrigger("before", "shutdown", supervision.stopping)
+    reactor.addSystemEventTrigger("after", "shutdown", supervision.close)
+    return supervision
 
 
 def reload_on_hangup(reactor: Any, reload: Callable[[], Deferred[Any]]) -> None:

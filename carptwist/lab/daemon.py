@@ -21,7 +21,7 @@ from carptwist.lab.namespaces import LabError
 LAB_DIRECTORY = "/run/carptwist-lab"
 
 # Without relying on any program in PATH.
-_TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile="]
+_TWISTD = ["-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile="]
 _CARPCTL = [sys.executable, "-c", "import sys; from carptwist.tools.carpctl import main; sys.exit(main())"]
 
 _SOCKET = re.compile(r"^\[control\]$[^\[]*?^unix\s*=\s*(\S+)\s*$", re.MULTILINE)
@@ -37,6 +37,10 @@ class Daemon:
     def __init__(self, host: Host, configuration: str) -> None:
         self.host = host
         self.child: Child | None = None
+        #: What is run instead of the daemon, and is to run it: ``setpriv --reuid=...``.
+        self.before: list[str] = []
+        self.python = sys.executable
+        self.environment: dict[str, str] = {}
         self.configuration = host.directory / "carp.ini"
         self.configure(configuration)
 
@@ -67,9 +71,9 @@ class Daemon:
         if self.running:
             raise LabError(f"the daemon of {self.host.name} runs already")
         self.child = self.host.run(
-            [*_TWISTD, "carp", "--config", str(self.configuration)],
+            [*self.before, self.python, *_TWISTD, "carp", "--config", str(self.configuration)],
             log="carp.log",
-            env={"PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1"},
+            env={"PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1", **self.environment},
         )
         return self.child
 
