@@ -43,8 +43,10 @@ from carptwist.election.state import State
 LAST_RESORT = (BOW_OUT, BOW_OUT - 1)
 #: An announcement in answer to somebody else's claim: at most one a second.
 REANNOUNCE_SECONDS = 1.0
-#: A BACKUP whose timer comes later than this, or than its own interval, was away itself: the silence proves nothing.
-LATE_SECONDS = 0.5
+#: A timer that comes later than this is that of a BACKUP that stood still: the silence proves nothing ...
+LATE_SECONDS = 0.25
+#: ... before it has read, for so long, what the master may have said meanwhile; longer after a longer absence.
+READ_SECONDS = 0.02
 
 
 class Settings(NamedTuple):
@@ -166,14 +168,15 @@ class Machine:
     def tick(self, now: float) -> list[Effect]:
         """Time has passed. Does nothing before :attr:`deadline`."""
         if self.state is State.BACKUP:
-            late = now - min(self._master_down.values(), default=now)
-            if late > max(LATE_SECONDS, interval_seconds(self.settings.advbase, self.settings.advskew)):
-                # It is we who were away: what the master has said meanwhile may wait to be read.
-                self._listen(now)
-            if any(due <= now for due in self._master_down.values()):
-                # Either family's silence is enough: an address that nobody serves is what CARP is there to prevent.
-                return self._take_over(now, "master timed out")
-            return []
+            # Either family's silence is enough: an address that nobody serves is what CARP is there to prevent.
+            due = min(self._master_down.values(), default=float("inf"))
+            if now < due:
+                return []
+            if now - due > LATE_SECONDS and due != self._listens_until:  # whoever has listened for once need not again
+                was_away = now - due > interval_seconds(self.settings.advbase, self.settings.advskew)
+                self._listen(now, self._one_interval if was_away else READ_SECONDS)
+                return []
+            return self._take_over(now, "master timed out")
         effects = self._lapse(now)
         if self._advertise_at is not None and self._advertise_at <= now:
             effects.append(self._advertise(now))
@@ -191,7 +194,7 @@ class Machine:
         if self.state is not State.MASTER:
             return []
         effects = self._become(now, State.BACKUP, reason)
-        self._listen(now)
+        self._listen(now, self._one_interval)
         return effects
 
     def asked(self, now: float, state: State, reason: str = "requested by the operator") -> list[Effect]:
@@ -360,10 +363,13 @@ class Machine:
             return []
         return self.replaced(now, f"was away for {now - self._advertise_at:.1f} s")
 
-    def _listen(self, now: float) -> None:
-        # A master may be demoted, and so advertise as seldom as that.
-        one = interval_seconds(self.settings.advbase, MAX_SKEW)
-        self._listens_until = now + min(one, self._patience(self.settings))
+    @property
+    def _one_interval(self) -> float:
+        """Of any master, in seconds: it may be demoted, and so advertise as seldom as that."""
+        return min(interval_seconds(self.settings.advbase, MAX_SKEW), self._patience(self.settings))
+
+    def _listen(self, now: float, seconds: float) -> None:
+        self._listens_until = now + seconds
         for family in self.settings.families:
             self._master_down[family] = self._listens_until
 

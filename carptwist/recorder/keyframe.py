@@ -121,7 +121,6 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
         "received": vhost.received,
         "obstacles": list(vhost._obstacles.items()),
         "has_spoken": vhost._has_spoken,
-        "has_listened": vhost._has_listened,
         "retry_seconds": vhost._retry_seconds,
         "link": plain.of_link(vhost._link),
         "sending": [sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row],
@@ -155,7 +154,6 @@ def _restore_vhost(vhost: VirtualHost, state: Plain) -> None:
     vhost.received = state["received"]
     vhost._obstacles = dict(map(tuple, state["obstacles"]))
     vhost._has_spoken = state["has_spoken"]
-    vhost._has_listened = state["has_listened"]
     vhost._retry_seconds = state["retry_seconds"]
     vhost._link = plain.to_link(state["link"])
     sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row = state["sending"]

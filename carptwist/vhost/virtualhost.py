@@ -70,10 +70,6 @@ if TYPE_CHECKING:
 #: After a plane that failed: the next attempt, and twice as long after each further failure.
 RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 60.0
-#: A timer that comes later than this is that of a process that stood still ...
-LATE_SECONDS = 0.25
-#: ... which reads what waits in its sockets for so long, before anything else.
-LISTEN_SECONDS = 0.02
 
 
 @implementer(IVirtualHost)
@@ -136,7 +132,6 @@ class VirtualHost:
             ended=self._ended_by_guard,
         )
         self._has_spoken = False  # since it became MASTER
-        self._has_listened = False  # since it was found to have stood still
         self._retry_seconds = RETRY_SECONDS
         self._outlook = Outlook()
 
@@ -361,14 +356,6 @@ class VirtualHost:
     def _tick(self) -> None:
         now = self._clock.seconds()
         if self.state is State.BACKUP:
-            due = self.machine.deadline
-            if due is not None and now - due > LATE_SECONDS and not self._has_listened:
-                # This process stood still. Timers come before sockets, and what the master has said meanwhile waits in
-                # ours: it must not be called dead for not having been read yet.
-                self._has_listened = True
-                self._deadline.set(now + LISTEN_SECONDS)
-                return
-            self._has_listened = False
             patience = master_down_seconds(self.config.advbase, self.config.advskew)
             heard = self.peers.heard_since(now - patience)
             self._outlook.compare_families(now, self.name, heard, self.machine.settings.families)

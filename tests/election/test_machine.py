@@ -274,6 +274,24 @@ def test_a_backup_that_was_away_listens_first() -> None:
     assert subject.tick(subject.deadline)[0] == Became(State.BACKUP, State.MASTER, "master timed out")
 
 
+def test_a_backup_whose_timer_came_a_little_late_reads_first() -> None:
+    """What waits in its sockets; and if nothing does it takes over, however late that timer is again."""
+    due = 3.390625
+    subject = machine()
+    assert subject.tick(due + 0.5) == []
+    assert subject.deadline == due + 0.52
+    assert subject.heard(due + 0.51, 4, 1, 0) == []
+    assert subject.deadline == due + 0.51 + due
+    again = due + 0.51 + due + 0.5
+    assert subject.tick(again) == []
+    assert subject.tick(again + 5)[0] == Became(State.BACKUP, State.MASTER, "master timed out")
+
+
+def test_a_backup_ticks_early_to_no_effect() -> None:
+    """It waits on."""
+    assert machine().tick(3.39) == []
+
+
 def test_only_a_master_is_replaced() -> None:
     """Others have nothing to lose."""
     assert machine().replaced(1.0, "the guard acted") == []

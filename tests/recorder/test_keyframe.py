@@ -20,7 +20,7 @@ KNOWN = {
     "Roster": "knobs ledger last_resort _expiry _by_interface (counters surroundings _clock _observers _witnesses)",
     "Ledger": "_entries",
     "VirtualHost": "config counter transitions received machine peers sending _link _obstacles _deadline _retry _holds "
-    "_tenure _has_spoken _has_listened _retry_seconds _voice "
+    "_tenure _has_spoken _retry_seconds _voice "
     # Being at work is not being quiet.
     "(name shared plane _roster _clock _agenda) "
     # For people: what was refused, disputed and said.

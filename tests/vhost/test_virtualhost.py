@@ -17,7 +17,7 @@ from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkStat
 from carptwist.planes import PlaneError
 from carptwist.vhost.outlook import ADVICE_SECONDS
 from carptwist.vhost.roster import Roster
-from carptwist.vhost.virtualhost import LISTEN_SECONDS, RETRY_SECONDS, VirtualHost
+from carptwist.vhost.virtualhost import RETRY_SECONDS, VirtualHost
 from tests.vhost.fakes import ABSENT, DOWN, UP, WrittenPlane, WrittenVoice
 
 MAC = bytes.fromhex("00005e000101")
@@ -186,7 +186,6 @@ class StartTests(VirtualHostCase):
         """After it has listened for one interval of any master: a host that was suspended has nothing in its queues."""
         self.start()
         self.clock.advance(TIMEOUT + 10)
-        self.clock.advance(LISTEN_SECONDS)
         self.assertIs(self.vhost.state, State.BACKUP)
         self.clock.advance(1 + 240 / 256)
         self.assertIs(self.vhost.state, State.MASTER)
