@@ -86,7 +86,7 @@ class TeethTests(SynchronousTestCase):
 
     def test_addresses_that_stay(self) -> None:
         """A BACKUP that does not release."""
-        self.patch(VirtualHost, "_release", lambda vhost: succeed(None))
+        self.patch(VirtualHost, "_release", lambda *_: succeed(None))
         self.caught("no address without MASTER")
 
     def test_two_masters(self) -> None:
