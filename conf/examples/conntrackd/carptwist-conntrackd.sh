@@ -72,7 +72,9 @@ table_is_here() {
 		[ "$(cat "$TURN")" = "$turn" ] || return 2
 		is_heard=$(heard) is_known=$(known) is_lost=$(lost)
 		[ -n "$is_known" ] && [ -n "$is_lost" ] || { silent=3; continue; } # conntrackd is not there
-		if [ "$is_heard" -le "$was_heard" ]; then
+		if [ "$is_heard" -lt "$was_heard" ]; then
+			silent=3 # our own conntrackd has begun anew, and knows of no request
+		elif [ "$is_heard" -eq "$was_heard" ]; then
 			silent=$((silent + 1))
 		elif [ "$silent" -ge 3 ]; then
 			# It has come up only now, and may have missed the request.
