@@ -6,6 +6,7 @@
       |- Node                       the vhids of this host: see carptwist.node
       |- Checks                     what demotes this host while it fails
       |- Hooks                      commands that run when a vhid changes its state
+      |- Webhooks                   servers that are told of changes
       |- EventStream                for programs that read devd(8)'s pipe
       |- Revision                   the configuration in force, and how it is exchanged
       |- control listener           for carpctl
@@ -18,9 +19,11 @@ MASTER bows out, everything that was changed on the host is put back.
 from __future__ import annotations
 
 import os
+import random
 import socket
 import time
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -46,7 +49,9 @@ from carptwist.control.tls import server_endpoint
 from carptwist.election.effects import Became
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.script import Change, Hooks
+from carptwist.hooks.webhooks import Webhooks
 from carptwist.http.names import Names
+from carptwist.http.posting import Posting
 from carptwist.interfaces import ISystem
 from carptwist.lateness import Lateness
 from carptwist.listening import listen
@@ -100,6 +105,15 @@ class CarpService(Service):
             set_checks=self._checks.replace,
             path=path,
             aside=self._aside,
+        )
+        self._webhooks = Webhooks(
+            configuration.webhooks,
+            reactor,
+            poster=lambda config: Posting(reactor, self._names, config),
+            host=socket.gethostname(),
+            now=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"),
+            demotion=lambda: self.node.roster.ledger.sum,
+            draw=random.random,
         )
         self._lateness = Lateness(reactor, self.node.roster.counters)
         self._events = EventStream(reactor)
@@ -170,6 +184,7 @@ class CarpService(Service):
         self._hooks.start()
         self.node.roster.observe(self._notify)
         self.node.roster.observe(self._history.changed)
+        self.node.roster.heed(lambda change: self._webhooks.demoted(*change))
         self.node.roster.witness(self._history.occurred)
         self.node.last_words.append(self._history.finish)
         syncs = [StateSync(config, self.node.roster) for config in self.configuration.syncs]
@@ -218,6 +233,7 @@ class CarpService(Service):
         change = Change(str(config.vhid), config.interface, previous, state, became.reason)
         self._events.changed(change)
         self._hooks.changed(change)
+        self._webhooks.changed(change)
 
     def _listen(
         self, what: str, path: str, mode: int, factory: IProtocolFactory, ports: list[IListeningPort]
@@ -266,7 +282,9 @@ class CarpService(Service):
         for port in self._mouths:
             yield maybeDeferred(port.stopListening)
         yield self._events.finish()
+        told = self._webhooks.finish()
         yield self._hooks.finish()
+        yield told
 
     def _has_begun(self, _: None) -> None:
         self._has_started = True

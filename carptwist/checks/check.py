@@ -21,9 +21,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from carptwist.checks.deadline import within
 from carptwist.checks.health import Health, Result
 from carptwist.config.schema import CheckConfig
+from carptwist.patience import within
 
 #: Less than the shortest timeout, and more than a takeover takes.
 LEEWAY_SECONDS = 0.1

@@ -22,6 +22,7 @@ from carptwist.config.schema import (
     Phrase,
     SyncConfig,
     VirtualHostConfig,
+    WebhookConfig,
 )
 
 
@@ -115,6 +116,21 @@ def _check(name: str, *, command: str | None = None, **settings: Any) -> CheckCo
     return CheckConfig(name, command=words, **settings)
 
 
+def _webhook(
+    name: str, *, header: tuple[Any, ...] = (), secret_text: str | None = None, **settings: Any
+) -> WebhookConfig:
+    if secret_text is not None:
+        if "secret" in settings:
+            raise ValueError("secret_file: together with secret: leave one of them")
+        try:
+            settings["secret"] = values.hidden(secret_text.strip())
+        except ValueError as error:
+            raise ValueError(f"secret_file: {error}") from None
+    if "secret" in settings and not settings["secret"].text:
+        raise ValueError("secret_file: holds no secret")
+    return WebhookConfig(name, headers=header, **settings)
+
+
 SECTIONS: Final[Mapping[str, SectionKind]] = {
     kind.name: kind
     for kind in (
@@ -169,6 +185,25 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
             part="hooks",
             argument="NAME",
             build=_hook,
+        ),
+        SectionKind(
+            "webhook",
+            (
+                Key("url", values.hidden_url, required=True, secret=True),
+                Key("match", values.pattern),
+                Key("type", values.pattern),
+                Key("demotion", values.switch),
+                Key("body", values.template),
+                Key("header", values.header, several=True, secret=True),
+                Key("secret", values.hidden, secret=True),
+                Key("secret_file", values.path, holds="secret_text"),
+                Key("ca_file", values.path, holds="authorities"),
+                _number("timeout"),
+            ),
+            make=WebhookConfig,
+            part="webhooks",
+            argument="NAME",
+            build=_webhook,
         ),
         SectionKind(
             "check",

@@ -287,7 +287,7 @@ class _Reader:
             self._warn(found.seen["peer"], f"{found.label} peer: ucarp does not hear what is not sent to the group")
         return not wrong
 
-    # [hook NAME], [check NAME], [sync NAME]
+    # [hook NAME], [webhook NAME], [check NAME], [sync NAME]
 
     def _named_section(self, section: ini.Section, kind: SectionKind, found: _Found) -> None:
         name = section.name.removeprefix(kind.name).strip()
@@ -303,11 +303,17 @@ class _Reader:
                 self._error(section.line, f"{found.label} {absent} is missing")
         settings = found.one(*found.values)
         for key in kind.keys:
+            if key.several and key.name in settings:
+                settings[key.name] = found.all(key.name)
+            if key.name in ("secret", "header") and key.name in settings:
+                self._secrets.append(Secret(self._filename, found.seen[key.name]))
             if key.holds and key.name in settings:
                 text = self._text_of_file(found, key.name, settings.pop(key.name))
                 if text is None:
                     return
                 settings[key.holds] = text
+                if key.name == "secret_file":
+                    self._secrets.append(Secret(self._whole(found.one(key.name)[key.name]), found.seen[key.name]))
         if missing or kind.build is None:
             return
         try:

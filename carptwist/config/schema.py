@@ -320,6 +320,40 @@ class CheckConfig:
 
 
 @dataclass(frozen=True)
+class Hidden:
+    """A text that only its receiver is to see. It never shows itself, whoever prints it."""
+
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "Hidden(…)"
+
+
+@dataclass(frozen=True)
+class WebhookConfig:
+    """One ``[webhook NAME]`` section.
+
+    ``match`` and ``type`` are as in a hook, and ``demotion`` whether changes of the demotion are told as well. ``body``
+    is a JSON template. With ``secret`` each body is signed. ``timeout`` is in seconds, ``authorities`` are certificates
+    as PEM text.
+    """
+
+    name: str
+    url: Hidden
+    match: str = ".*"
+    type: str = ".*"
+    demotion: bool = True
+    body: str | None = None
+    headers: tuple[tuple[str, Hidden], ...] = ()
+    secret: Hidden | None = None
+    timeout: int = 10
+    authorities: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _within(timeout=self.timeout)
+
+
+@dataclass(frozen=True)
 class ControlConfig:
     """The ``[control]`` section. With ``tls``, ``clients`` is the file of the CA that signs clients' certificates."""
 
@@ -366,3 +400,4 @@ class Configuration:
     manhole: ManholeConfig = field(default_factory=ManholeConfig)
     syncs: tuple[SyncConfig, ...] = ()
     checks: tuple[CheckConfig, ...] = ()
+    webhooks: tuple[WebhookConfig, ...] = ()

@@ -6,6 +6,7 @@ the remedy alone: the caller knows the place, the key, and whether the text may 
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from carptwist.config.schema import (
     AddressWithPrefix,
     Dialect,
     FileMode,
+    Hidden,
     Phrase,
     PlaneKind,
     ReplayMode,
@@ -105,6 +107,37 @@ def url(text: str) -> str:
         raise ValueError("is no address such as http://127.0.0.1:8000/healthz, of ASCII characters without blanks")
     if found[3] and not 1 <= int(found[3][1:]) <= 65535:
         raise ValueError("the port must be 1 to 65535")
+    return text
+
+
+def hidden_url(text: str) -> Hidden:
+    """An address on the web that is a secret itself."""
+    return Hidden(url(text))
+
+
+def hidden(text: str) -> Hidden:
+    """A secret. No reason repeats any of it."""
+    if not text.isprintable():
+        raise ValueError("holds a control character")
+    return Hidden(text)
+
+
+def header(text: str) -> tuple[str, Hidden]:
+    """A header of HTTP, ``Name: value``; its value is secret."""
+    found = re.fullmatch(r"([A-Za-z0-9-]+): *([ -~]+)", text)
+    if found is None:
+        raise ValueError("must be a header such as Authorization: Bearer TOKEN, of ASCII characters")
+    if found[1].lower() in ("host", "content-length", "content-type", "transfer-encoding", "connection"):
+        raise ValueError("is a header that is set already")
+    return found[1], Hidden(found[2])
+
+
+def template(text: str) -> str:
+    """JSON, in which variables will be replaced."""
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"is no JSON: {error}") from None
     return text
 
 

@@ -39,7 +39,6 @@ from twisted.web.client import (
     RequestTransmissionFailed,
     ResponseDone,
     ResponseFailed,
-    ResponseNeverReceived,
 )
 from twisted.web.error import InfiniteRedirection, RedirectWithNoLocation, SchemeNotSupported
 from twisted.web.http import PotentialDataLoss
@@ -89,7 +88,7 @@ class Client:
 
     def post(self, url: str, data: bytes, headers: Mapping[str, str]) -> Deferred[Answer]:
         """Send something there. Fails with :class:`RequestError`."""
-        return self._ask("POST", url, data, headers, body=True, redirects=False)
+        return self._ask("POST", url, data, headers, body=False, redirects=False)
 
     @inlineCallbacks
     def _ask(
@@ -213,6 +212,7 @@ def _trust(authorities: str) -> Any:
 #: What may become of a request without anybody's having made a mistake here.
 _FAILURES = (
     ResponseFailed,
+    RequestTransmissionFailed,
     ConnectError,
     ConnectionClosed,
     OSError,
@@ -225,8 +225,8 @@ _FAILURES = (
 
 def _cause(error: BaseException) -> BaseException:
     """What Twisted has collected, unpacked down to the first cause."""
-    while isinstance(error, ResponseNeverReceived | RequestTransmissionFailed | ResponseFailed) and error.reasons:
-        error = error.reasons[0].value
+    while reasons := getattr(error, "reasons", None):
+        error = reasons[0].value
     return error
 
 

@@ -55,6 +55,7 @@ class Roster:
         self._expiry = Deadline(clock, self._expire)
         self._by_interface: dict[str, dict[int, VirtualHost]] = {}
         self._observers: list[Observer] = []
+        self._heeding: list[Callable[[Change], object]] = []
         self._witnesses: list[Witness] = []
         self._tenants: dict[str, Tenants] = {}
         self.last_resort = False
@@ -124,6 +125,10 @@ class Roster:
                 observer(vhost, change)
             except Exception:
                 self._log.failure("carp: an observer of state changes failed")
+
+    def heed(self, observer: Callable[[Change], object]) -> None:
+        """Call ``observer(change)`` at each change of the demotion."""
+        self._heeding.append(observer)
 
     def witness(self, witness: Witness) -> Callable[[], None]:
         """Call ``witness(occurrence)`` for all that is not a change of state; the value stops that."""
@@ -201,6 +206,11 @@ class Roster:
         if self.knobs.log >= 1:
             self._log.info("carp: demoted by {by} to {to} ({reason})", by=change.by, to=change.to, reason=change.reason)
         self.occurred("demotion", "", f"demoted by {change.by} to {change.to} ({change.reason})")
+        for observer in self._heeding:
+            try:
+                observer(change)
+            except Exception:
+                self._log.failure("carp: an observer of the demotion failed")
         for vhost in self.all():
             # Not change.to: what one of them does in answer may already have changed it again.
             vhost.demoted(self.ledger.sum)

@@ -14,8 +14,8 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from carptwist.checks.command import KEPT_OUTPUT, CommandProbe
-from carptwist.checks.deadline import within
 from carptwist.checks.health import Result
+from carptwist.patience import within
 
 
 def probe(*words: str) -> CommandProbe:

@@ -120,7 +120,7 @@ plane = bridge
 [vhid 2@em0]
 pass = x
 
-[web]
+[bogus]
 listen = tcp:80
 [carp]
 log = 8
@@ -146,7 +146,7 @@ log = 8
         "11: [vhid 1@em0] advbase has no value",
         "12: [vhid 1@em0] plane = bridge: must be macvlan, interface or none",
         "13: [vhid 2@em0] address is missing: a virtual host has at least one",
-        "16: [web] is an unknown section: there are " + ", ".join(kind.example for kind in SECTIONS.values()),
+        "16: [bogus] is an unknown section: there are " + ", ".join(kind.example for kind in SECTIONS.values()),
         "18: [carp] a second time: add to the one on line 2",
         "19: [carp] log = 8: must be 0 to 7",
     ]

@@ -23,7 +23,7 @@ EVERY_KEY = [pytest.param(kind, key, id=f"{kind.name}-{key.name}") for kind in S
 #: A setting behind a single # and no blank: the default, commented out.
 COMMENTED_OUT = re.compile(r"^#(?=[a-z0-9_]+ =)", re.MULTILINE)
 #: One that excludes another that is set, or names a file.
-EXCLUSIVE = re.compile(r"^#(?=(pass_file|ca_file|command|interface|file|address|content) =)", re.MULTILINE)
+EXCLUSIVE = re.compile(r"^#(?=(pass_file|ca_file|secret_file|command|interface|file|address|content) =)", re.MULTILINE)
 
 
 def default(kind: SectionKind, key: Key) -> str | None:
@@ -95,7 +95,7 @@ def test_the_sample_knows_no_key_that_the_reader_does_not() -> None:
     the keys that have no default."""
     text = EXCLUSIVE.sub("# ", SAMPLE)
     assert read(COMMENTED_OUT.sub("", text), "conf/carp.ini", str).warnings == ()
-    names = "peer6?|source|body|telnet|ssh|authorized_keys|host_key|passwd|tls|certificate|key|clients"
+    names = "peer6?|source|body|header|secret|telnet|ssh|authorized_keys|host_key|passwd|tls|certificate|key|clients"
     text = COMMENTED_OUT.sub("", re.sub(rf"^#(?=({names}) =)", "# ", text, flags=re.MULTILINE))
     assert text != SAMPLE
     assert read(text, "conf/carp.ini", str).configuration == read(SAMPLE, "conf/carp.ini", str).configuration

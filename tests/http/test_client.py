@@ -288,6 +288,8 @@ class TlsTests(ServerCase):
         self.listen("127.0.0.1")
         why = yield self.refused(self.client.get(self.url("127.0.0.1", "https")))
         self.assertIn("certificate verify failed", why)
+        why = yield self.refused(self.client.post(self.url("127.0.0.1", "https"), b"octets", {}))
+        self.assertIn("certificate verify failed", why)
         self.assertEqual(self.servers.requests, [])
 
     @inlineCallbacks

@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succe
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.checks.deadline import within
+from carptwist.patience import within
 
 
 class WithinTests(SynchronousTestCase):

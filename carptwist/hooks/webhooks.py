@@ -1,0 +1,70 @@
+"""All webhooks of a configuration: what happens here, as notices to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+
+from carptwist.config.schema import WebhookConfig
+from carptwist.hooks.notice import Notice
+from carptwist.hooks.script import Change
+from carptwist.hooks.webhook import Post, Webhook
+
+
+class Webhooks:
+    """Tells servers.
+
+    :param poster: makes what sends to the server of a webhook.
+    :param now: the time on the wall, as ISO 8601.
+    :param demotion: this host's demotion now.
+    :param draw: a number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        configs: Iterable[WebhookConfig],
+        clock: IReactorTime,
+        *,
+        poster: Callable[[WebhookConfig], Post],
+        host: str,
+        now: Callable[[], str],
+        demotion: Callable[[], int],
+        draw: Callable[[], float],
+    ) -> None:
+        self._webhooks = [Webhook(config, poster(config), clock, draw) for config in configs]
+        self._host = host
+        self._now = now
+        self._started = now()
+        self._demotion = demotion
+
+    def changed(self, change: Change) -> None:
+        """A vhid has entered a state."""
+        self._tell(
+            "state",
+            subsystem=change.subsystem,
+            vhid=int(change.vhid),
+            interface=change.interface,
+            previous=change.previous,
+            state=change.state,
+            reason=change.reason,
+            by=0,
+            demotion=self._demotion(),
+        )
+
+    def demoted(self, by: int, to: int, reason: str) -> None:
+        """The demotion of this host is another one."""
+        nobody = {"subsystem": "", "vhid": None, "interface": "", "previous": "", "state": ""}
+        self._tell("demotion", **nobody, reason=reason, by=by, demotion=to)
+
+    def finish(self) -> Deferred[Any]:
+        """Fires when nothing waits any more, soon whatever the servers do."""
+        return DeferredList([webhook.finish() for webhook in self._webhooks])
+
+    def _tell(self, event: str, **what: Any) -> None:
+        if self._webhooks:
+            notice = Notice(0, self._started, self._now(), self._host, event, **what)
+            for webhook in self._webhooks:
+                webhook.tell(notice)
