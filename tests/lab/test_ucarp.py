@@ -127,7 +127,8 @@ class UcarpTests(SceneTestCase):
         self.answers(scene, time.time())
         scene.lan.heal(host)
         daemon.start()
-        daemon.expect("removed what a former daemon had left behind: address 192.0.2.1")
+        # The address itself has expired by then.
+        daemon.expect("removed what a former daemon had left behind")
         daemon.expect("BACKUP -> MASTER (preempting a slower master)")
         ucarp.expect("BACKUP")
         scene.await_master("a")
