@@ -21,6 +21,7 @@ from carptwist.protocols.resolution import _Neighbour
 from carptwist.protocols.responder import CONFLICT_SECONDS, Responder
 from carptwist.protocols.voice import Voice
 from carptwist.recorder import plain
+from carptwist.recorder.blanking import blanked
 from carptwist.vhost.agenda import Agenda
 from carptwist.vhost.attachment import Attachment
 from carptwist.vhost.deadline import Deadline
@@ -254,7 +255,7 @@ def _of_voice(voice: Voice, now: float) -> Plain:
         ],
         "resolution": _of_deadline(resolution._deadline),
         "unsent": [
-            [peer.hex(), vhid, frame(_BLANK_MAC).hex()]
+            [peer.hex(), vhid, blanked(frame(_BLANK_MAC)).hex()]
             for peer, unsent in destinations._unsent.items()
             for vhid, (_, frame) in unsent.items()
         ],

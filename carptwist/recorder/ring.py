@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from carptwist.recorder.blanking import blanked
-from carptwist.recorder.records import INPUTS, Decision, Input, Record
+from carptwist.recorder.records import INPUTS, Answer, Decision, Input, Record
 
 MAGIC = b"CTFR"
 #: The version of all this, which a part's first record says.
@@ -143,6 +143,8 @@ class Writer:
             record = [kind, record[1], blanked(record[2]).hex()]
         elif kind == Input.FRAME:
             record = [kind, record[1], record[2], blanked(record[3]).hex()]
+        elif kind == Answer.DRAWN:
+            record = [kind, f"{record[1]:016x}"]  # as the counter will stand in a frame, which saves its room there
         return json.dumps(record, separators=(",", ":")) + "\n"
 
 
@@ -183,6 +185,8 @@ def parts(octets: bytes) -> list[Part]:
                     record[2] = bytes.fromhex(record[2])
                 elif record[0] == Input.FRAME:
                     record[3] = bytes.fromhex(record[3])
+                elif record[0] == Answer.DRAWN:
+                    record[1] = int(record[1], 16)
                 records.append(record)
         except (zlib.error, ValueError, TypeError, LookupError):
             stream, last = None, -1
