@@ -102,13 +102,14 @@ class FlightRecorder:
 
     def outside(self, work: Callable[[], Any]) -> Deferred[None]:
         told: Deferred[None] = Deferred()
+        self.tape.outside += 1
+        number = self.tape.outside
 
         def tell(result: Any) -> None:
             error = result.getErrorMessage() if isinstance(result, Failure) else ""
+            fire = told.errback if isinstance(result, Failure) else told.callback
             outcome = result if isinstance(result, Failure) else None
-            self.tape.input(
-                Input.OUTSIDE, (error,), lambda: told.callback(None) if outcome is None else told.errback(outcome)
-            )
+            self.tape.input(Input.OUTSIDE, (number, error), lambda: fire(outcome))
 
         self.tape.afterwards(lambda: maybeDeferred(work).addBoth(tell))
         return told
@@ -171,7 +172,7 @@ class FlightRecorder:
         def tell() -> None:
             assert self.tape.now is not None
             told.update(self._introduction(state=keyframe.taken(node, self.tape.now)))
-            self.tape.timers = 0
+            self.tape.timers = self.tape.outside = 0
             self.tape.traits.clear()
             keyframe.arm_anew(node)
 

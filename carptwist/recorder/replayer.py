@@ -66,7 +66,8 @@ class _Stand:
 
     def __init__(self, script: Script, machine: Callable[..., Machine]) -> None:
         self.machine = machine
-        self.waiting: list[Deferred[None]] = []  # for others, the longest first
+        self.waiting: dict[int, Deferred[None]] = {}  # for others
+        self.asked = 0
         self._script = script
 
     def command(
@@ -75,8 +76,9 @@ class _Stand:
         return work()
 
     def outside(self, work: Callable[[], Any]) -> Deferred[None]:
-        self.waiting.append(Deferred())
-        return self.waiting[-1]
+        self.asked += 1
+        self.waiting[self.asked] = Deferred()
+        return self.waiting[self.asked]
 
     def memory(self, capacity: Callable[[], int]) -> Replay:
         return ReplayedReplay(self._script)
@@ -180,7 +182,7 @@ class Replayer:
         elif kind == Input.DAMAGE:
             system.planes[fields[0]].damaged(fields[1])
         elif kind == Input.OUTSIDE:
-            _fire(self._stand.waiting.pop(0), fields[0])
+            _fire(self._stand.waiting.pop(fields[0]), fields[1])
         elif kind == Input.CLOSED:
             system.ports[fields[0]].receiver.disconnected()
         return True
@@ -221,6 +223,7 @@ class Replayer:
         if has != state:
             self._script.differ(record, [Input.KEYFRAME, record[1], {"state": has}])
         self._clock.number_anew()
+        self._stand.asked = 0
         self._script.traits.clear()
         keyframe.arm_anew(node)
 

@@ -40,6 +40,7 @@ class Tape:
         self.now: float | None = None  # the moment that an input is at; None between inputs
         self.us = 0
         self.timers = 0  # how many were asked for since the last keyframe
+        self.outside = 0  # what others were asked to do, as often
         self.traits: dict[tuple[str, ...], Any] = {}
         self.lost = 0  # records since the tape was full, or something was out of order
         self._clock = clock

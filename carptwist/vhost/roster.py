@@ -104,7 +104,7 @@ class Roster:
 
     def tenants(self, name: str) -> Tenants:
         """Those who serve at the addresses of ``VHID@INTERFACE``. When it is removed they stay: it may come back."""
-        return self._tenants.setdefault(name, Tenants(name, self._clock))
+        return self._tenants.setdefault(name, Tenants(name, self.surroundings.aside(self._clock)))
 
     def sharing_changed(self, vhost: VirtualHost, addresses: Collection[bytes]) -> None:
         """A virtual host has got some of these packed addresses, or has them no longer: to those that have them too

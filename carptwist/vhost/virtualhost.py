@@ -372,7 +372,8 @@ class VirtualHost:
             elif isinstance(effect, Release):
                 self._holds = False  # from now on nobody answers, even if the plane is still at work
                 self._agenda.forget("speech")
-                emptied = self.tenants.end(in_good_order=in_good_order)
+                # Whoever serves there is somebody else's business, but for the time that it takes.
+                emptied = self.surroundings.outside(partial(self.tenants.end, in_good_order=in_good_order))
                 self._agenda.add("release", partial(self._release, emptied))
             elif isinstance(effect, Advertise):
                 kind = "bow-out" if _is_farewell(effect) else "speech"
@@ -458,7 +459,7 @@ class VirtualHost:
         self._retry_seconds = RETRY_SECONDS
         self._holds = self.state is State.MASTER
 
-    def _release(self, emptied: Deferred[object]) -> Deferred[None]:
+    def _release(self, emptied: Deferred[None]) -> Deferred[None]:
         # Who serves there may still have answers to send from the addresses.
         return emptied.addCallback(lambda _: self._give_up())
 

@@ -42,6 +42,7 @@ from carptwist.simulation.segment import Segment
 from carptwist.simulation.system import MemorySystem
 from carptwist.simulation.world import World
 from carptwist.vhost.surroundings import ORDINARY
+from carptwist.vhost.tenants import Lease
 from carptwist.wire import arp
 from carptwist.wire.advertisement import Heard, read
 from tests.protocols.support import LINK, OTHER4, OTHER_MAC, PHRASE
@@ -287,6 +288,26 @@ class FlightTests(SynchronousTestCase):
         self.assertEqual(commands, ["start", "remove", "add", "settled"])
         self.replayed()
 
+    def test_those_who_serve_at_the_addresses(self) -> None:
+        """Are no part of it, but for the time that the addresses wait for them: in the replay they wait as long."""
+        node = self.start(CONFIG)
+        self.run_for(5)
+        (vhost,) = node.roster.all()
+        tenant = _Tenant()
+        vhost.tenants.attend(tenant)
+        self.run_for(1)
+        vhost.asked(State.BACKUP)
+        self.run_for(0.5)
+        self.assertTrue(self.system.holds("1@em0"))
+        tenant.ended.callback(None)
+        self.run_for(0.1)
+        self.assertFalse(self.system.holds("1@em0"))
+        self.run_for(6)
+        self.assertIs(vhost.state, State.MASTER)
+        self.recorder._keyframe_at = 0.0
+        self.run_for(3)
+        self.replayed()
+
     def test_what_is_refused_is_refused_again(self) -> None:
         """A command that raises does so in the replay, and to whoever asks."""
         node = self.start(CONFIG)
@@ -358,6 +379,18 @@ class InterfaceTests(SynchronousTestCase):
             histories.append([(round(each.at, 2), each.host, each.text) for each in world.history.happenings])
         self.assertEqual(histories[0], histories[1])
         self.assertGreater(len(histories[0]), 5)
+
+
+class _Tenant:
+    """Ends when it is told to, and then at leisure."""
+
+    patience_seconds = 10.0
+
+    def __init__(self) -> None:
+        self.ended: Deferred[None] = Deferred()
+
+    def told(self, lease: Lease | None) -> Deferred[None] | None:
+        return self.ended if lease is None else None
 
 
 class _Deaf:

@@ -17,12 +17,13 @@ from tests.properties.clusters import draw
 #: What each object of a node has: in a keyframe, or (in brackets) following from what is, or deciding nothing.
 KNOWN = {
     "Node": "roster _attachments (_reactor _system _read _recollections _guard last_words)",
-    "Roster": "knobs ledger last_resort _expiry _by_interface (counters surroundings _clock _observers _witnesses)",
+    "Roster": "knobs ledger last_resort _expiry _by_interface "
+    "(counters surroundings _clock _observers _witnesses _tenants)",
     "Ledger": "_entries",
     "VirtualHost": "config counter transitions received machine peers sending _link _obstacles _deadline _retry _holds "
     "_tenure _has_spoken _retry_seconds _voice "
     # Being at work is not being quiet.
-    "(name shared plane _roster _clock _agenda) "
+    "(name shared plane _roster _clock _agenda tenants) "
     # For people: what was refused, disputed and said.
     "(conflicts replays refusals turned_away _outlook) "
     # Answered from the record.
