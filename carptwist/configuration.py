@@ -61,7 +61,7 @@ def load(path: str) -> Reading:
                 Problem(
                     path,
                     secret.line,
-                    f"{secret.path} holds a pass phrase and can be read by {others}: chmod 600 {secret.path}",
+                    f"{secret.path} holds {secret.what} and can be read by {others}: chmod 600 {secret.path}",
                 )
             )
     warnings.sort(key=lambda problem: problem.line)

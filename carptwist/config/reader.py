@@ -53,10 +53,11 @@ __all__ = ["ConfigurationError", "Problem", "Reading", "Secret", "read"]
 
 
 class Secret(NamedTuple):
-    """The file ``path`` holds a pass phrase; ``line`` of the configuration says so."""
+    """The file ``path`` holds a pass phrase or another secret; ``line`` of the configuration says so."""
 
     path: str
     line: int
+    what: str = "a pass phrase"
 
 
 class Reading(NamedTuple):
@@ -306,14 +307,15 @@ class _Reader:
             if key.several and key.name in settings:
                 settings[key.name] = found.all(key.name)
             if key.name in ("secret", "header") and key.name in settings:
-                self._secrets.append(Secret(self._filename, found.seen[key.name]))
+                self._secrets.append(Secret(self._filename, found.seen[key.name], "a secret"))
             if key.holds and key.name in settings:
                 text = self._text_of_file(found, key.name, settings.pop(key.name))
                 if text is None:
                     return
                 settings[key.holds] = text
                 if key.name == "secret_file":
-                    self._secrets.append(Secret(self._whole(found.one(key.name)[key.name]), found.seen[key.name]))
+                    path = self._whole(found.one(key.name)[key.name])
+                    self._secrets.append(Secret(path, found.seen[key.name], "a secret"))
         if missing or kind.build is None:
             return
         try:

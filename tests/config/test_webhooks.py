@@ -60,7 +60,7 @@ def test_the_secret_may_be_in_a_file() -> None:
     assert found.secret is not None
     assert found.secret.text == "s3cret"
     secrets = reading(URL, "secret_file = ops", files={"/etc/ops": "s3cret\n"}).secrets
-    assert [(secret.path, secret.line) for secret in secrets][-1] == ("/etc/ops", 6)
+    assert secrets[-1] == ("/etc/ops", 6, "a secret")
     both = errors(URL, "secret = s3cret", "secret_file = ops", files={"/etc/ops": "s3cret"})
     assert both == ["7: [webhook ops] secret_file: together with secret: leave one of them"]
     assert errors(URL, "secret_file = ops", files={"/etc/ops": "\n"}) == [
