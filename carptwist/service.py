@@ -56,7 +56,7 @@ from carptwist.interfaces import ISystem
 from carptwist.lateness import Lateness
 from carptwist.listening import listen
 from carptwist.node import Node
-from carptwist.protocols.sync import StateSync, SyncFactory
+from carptwist.protocols.sync import StateSync, SyncFactory, tell
 from carptwist.recorder.flight import FlightRecorder
 from carptwist.revision import Outcome, Revision
 from carptwist.vhost.virtualhost import VirtualHost
@@ -115,6 +115,7 @@ class CarpService(Service):
             demotion=lambda: self.node.roster.ledger.sum,
             draw=random.random,
         )
+        self._syncs = {config.name: StateSync(config, self.node.roster) for config in configuration.syncs}
         self._lateness = Lateness(reactor, self.node.roster.counters)
         self._events = EventStream(reactor)
         self._ears: list[IListeningPort] = []  # where others tell us something
@@ -145,6 +146,7 @@ class CarpService(Service):
             self._maintenance,
             seconds=time.perf_counter,
             in_turn=self.revision.in_turn,
+            sync=self._sync,
         )
 
     def startService(self) -> None:
@@ -187,8 +189,7 @@ class CarpService(Service):
         self.node.roster.heed(lambda change: self._webhooks.demoted(*change))
         self.node.roster.witness(self._history.occurred)
         self.node.last_words.append(self._history.finish)
-        syncs = [StateSync(config, self.node.roster) for config in self.configuration.syncs]
-        for sync in syncs:
+        for sync in self._syncs.values():
             sync.start()  # before any vhid takes part
         self._checks.doubt()  # likewise
         yield self.node.start(self.configuration.vhids, self._recall)
@@ -207,8 +208,8 @@ class CarpService(Service):
         yield self._listen("control", control.unix, 0o600, answering, self._ears)
         if control.tls is not None:
             yield self._listen_tls(control, answering)
-        for path in {sync.config.unix: None for sync in syncs}:
-            spoken_of = {sync.config.name: sync for sync in syncs if sync.config.unix == path}
+        for path in {sync.config.unix: None for sync in self._syncs.values()}:
+            spoken_of = {name: sync for name, sync in self._syncs.items() if sync.config.unix == path}
             yield self._listen("sync", path, 0o600, SyncFactory(spoken_of, self.node.roster), self._ears)
         if devd is not None:
             yield self._listen("devd", devd.unix, devd.mode, self._events, self._mouths)
@@ -226,6 +227,10 @@ class CarpService(Service):
         yield self._history.recall()
         yield self._maintenance.recall()
         self._history.note("service", "", f"carptwist {__version__} started")
+
+    def _sync(self, verb: str, name: str) -> None:
+        holder = object()
+        tell(self._syncs, verb, name, holder).lost(holder)  # whoever asks for one thing does not stay
 
     def _notify(self, vhost: VirtualHost, became: Became) -> None:
         config = vhost.config

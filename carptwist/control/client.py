@@ -146,6 +146,10 @@ class ControlClient:
         """Take a ledger entry back; fires with the sum."""
         return self._call(commands.Undemote, owner=owner).addCallback(_sum)
 
+    def sync(self, verb: str, name: str) -> Deferred[int]:
+        """Say ``begin``, ``done`` or ``fail`` for a ``[sync NAME]``; fires with the sum of the demotion."""
+        return self._call(commands.Sync, verb=verb, name=name).addCallback(_sum)
+
     def state(self, vhid: str, state: str) -> Deferred[str]:
         """Make ``VHID@INTERFACE`` ``MASTER`` or ``BACKUP``; fires with the state that it has then."""
         return self._call(commands.State, vhid=vhid, state=state).addCallback(lambda answer: str(answer["state"]))

@@ -122,6 +122,14 @@ class Undemote(Command):
     errors = ERRORS
 
 
+class Sync(Command):
+    """Say ``begin``, ``done`` or ``fail`` for a ``[sync NAME]``, as over its own socket: see docs/sync.md."""
+
+    arguments = [(b"verb", Unicode()), (b"name", Unicode())]
+    response = [(b"sum", Integer())]
+    errors = ERRORS
+
+
 class State(Command):
     """Make a virtual host (``1@em0``) ``MASTER`` or ``BACKUP``, whatever the timers say."""
 

@@ -44,10 +44,15 @@ LONGEST_DEMOTION_SECONDS = 366 * 86400.0
 RESERVED_OWNERS = ("ifdown", "senderr", "sync", "sysctl", "maintenance", "check", "guard")
 
 
+def _no_sync(verb: str, name: str) -> None:
+    raise ValueError("there is no [sync NAME] here")
+
+
 class Desk:
     """What programs may ask of a node.
 
     :param seconds: a clock that runs while work is done.
+    :param sync: does what is said of a ``[sync NAME]``, or raises ValueError.
     :param in_turn: does a change that takes time, one after the other: each is decided by what the former one has left.
     """
 
@@ -62,6 +67,7 @@ class Desk:
         *,
         seconds: Callable[[], float],
         in_turn: Callable[..., Deferred[Any]] = maybeDeferred,
+        sync: Callable[[str, str], object] = _no_sync,
     ) -> None:
         self._node = node
         self._report = report
@@ -71,6 +77,7 @@ class Desk:
         self._status = b""
         self._fresh_until = float("-inf")
         self._in_turn = in_turn
+        self._sync = sync
 
     # Questions
 
@@ -139,6 +146,16 @@ class Desk:
         until = "" if seconds is None else f" for {seconds:g} s"
         self.audit(who, f"demote {value} --owner {owner} --reason {reason}{until}")
         return ledger.sum
+
+    def sync(self, who: str, verb: str, name: str) -> int:
+        """Tell of a bulk update of a ``[sync NAME]``; gives the sum."""
+        name = _line("name", name)
+        try:
+            self._sync(verb, name)
+        except ValueError as error:
+            raise BadRequestError(str(error)) from None
+        self.audit(who, f"sync {verb} {name}")
+        return self._node.roster.ledger.sum
 
     def undemote(self, who: str, owner: str) -> int:
         """Take the entry of ``owner`` back; gives the sum."""

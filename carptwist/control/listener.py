@@ -255,6 +255,10 @@ class ControlProtocol(AMP):
         desk, who = self._desk()
         return {"sum": desk.undemote(who, owner)}
 
+    def _sync(self, verb: str, name: str) -> dict[str, Any]:
+        desk, who = self._desk()
+        return {"sum": desk.sync(who, verb, name)}
+
     def _state(self, vhid: str, state: str) -> dict[str, Any]:
         desk, who = self._desk()
         return {"state": desk.state(who, vhid, state)}
@@ -344,6 +348,7 @@ _ANSWERS: dict[bytes, tuple[type[Command], Callable[..., Any]]] = {
         (commands.Sysctl, ControlProtocol._sysctl),
         (commands.Demote, ControlProtocol._demote),
         (commands.Undemote, ControlProtocol._undemote),
+        (commands.Sync, ControlProtocol._sync),
         (commands.State, ControlProtocol._state),
         (commands.Explain, ControlProtocol._explain),
         (commands.Events, ControlProtocol._events),

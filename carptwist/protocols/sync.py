@@ -72,6 +72,25 @@ class StateSync:
         self._roster.undemote(self._owner, f"{self._owner}: {why}")
 
 
+def tell(syncs: Mapping[str, StateSync], verb: str, name: str, holder: object) -> StateSync:
+    """Do what somebody says: begin, done or fail.
+
+    :raises ValueError: it cannot be understood; the text is for people.
+    """
+    if verb not in ("begin", "done", "fail"):
+        raise ValueError(f"{verb!r}: say begin, done or fail, and a name")
+    sync = syncs.get(name)
+    if sync is None:
+        raise ValueError(f"no [sync {name}] here: there is {', '.join(sorted(syncs)) or 'none'}")
+    if verb == "begin":
+        sync.begin(holder)
+    elif verb == "done":
+        sync.done()
+    else:
+        sync.fail()
+    return sync
+
+
 class SyncProtocol(LineOnlyReceiver):
     """One connected program."""
 
@@ -102,19 +121,13 @@ class SyncProtocol(LineOnlyReceiver):
             self.transport.loseConnection()
 
     def _obey(self, verb: str, name: str) -> str:
-        if verb not in ("begin", "done", "fail"):
-            return f"error {verb!r}: say begin, done or fail, and a name"
-        sync = self._factory.syncs.get(name)
-        if sync is None:
-            return f"error no [sync {name}] on this socket: there is {', '.join(sorted(self._factory.syncs))}"
+        try:
+            sync = tell(self._factory.syncs, verb, name, self)
+        except ValueError as error:
+            return f"error {error}"
         self._held.pop(name, None)
         if verb == "begin":
             self._held[name] = sync
-            sync.begin(self)
-        elif verb == "done":
-            sync.done()
-        else:
-            sync.fail()
         return f"ok {self._factory.roster.ledger.sum}"
 
     def _answer(self, text: str) -> None:

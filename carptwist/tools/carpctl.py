@@ -35,6 +35,7 @@ from carptwist.tools.verbs import (
     maintenance,
     state,
     status,
+    sync,
     sysctl,
     undemote,
     version,
@@ -61,6 +62,7 @@ VERBS: Final[Mapping[str, ModuleType]] = {
     "maintenance": maintenance,
     "demote": demote,
     "undemote": undemote,
+    "sync": sync,
     "version": version,
 }
 

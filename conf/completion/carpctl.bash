@@ -10,7 +10,7 @@ _carpctl() {
         ((number++))
     done
     case $verb in
-        '') words='-h --help --version --socket --certificate --key --ca status ifconfig sysctl state explain events maintenance demote undemote version reload plan save' ;;
+        '') words='-h --help --version --socket --certificate --key --ca status ifconfig sysctl state explain events maintenance demote undemote sync version reload plan save' ;;
         status) words='-h --help --json --watch' ;;
         ifconfig) words='-h --help --json -a --save' ;;
         sysctl) words='-h --help -a -n --json --save' ;;
@@ -20,6 +20,7 @@ _carpctl() {
         maintenance) words='-h --help --force --reason --json on off' ;;
         demote) words='-h --help --owner --reason --for --json' ;;
         undemote) words='-h --help --json' ;;
+        sync) words='-h --help --json begin done fail' ;;
         version) words='-h --help --json' ;;
         reload) words='-h --help --json' ;;
         plan) words='-h --help --json' ;;

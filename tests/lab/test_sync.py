@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from carptwist.lab.scene import Scene
-from tests.lab.support import SceneTestCase, configuration
+from tests.lab.support import LabError, SceneTestCase, configuration
 
 
 class SyncTests(SceneTestCase):
@@ -51,3 +51,16 @@ class SyncTests(SceneTestCase):
         self.assertIsNotNone(entry["expires"])
         self.assertEqual(self.say(scene, "a", "fail states"), ["ok 0"])
         scene.await_master("a")
+
+    def test_carpctl(self) -> None:
+        """The same from a script, whose connection ends at once; a name that is not there is refused."""
+        scene = self.scene(1, pinged=[])
+        a = scene.daemon("a", self.configuration("a", 0))
+        scene.await_master("a")
+        self.assertEqual(a.carpctl("sync", "done", "states"), "demotion: 0\n")
+        self.assertEqual(a.carpctl("sync", "begin", "states"), "demotion: 240\n")
+        entry = a.status()["ledger"][0]
+        self.assertEqual(entry["reason"], "sync states: bulk update, its holder has gone")
+        self.assertEqual(a.carpctl("sync", "fail", "states"), "demotion: 0\n")
+        with self.assertRaisesRegex(LabError, "no \\[sync tables\\] here: there is states"):
+            a.carpctl("sync", "begin", "tables")

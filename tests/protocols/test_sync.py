@@ -93,8 +93,8 @@ class SyncTests(SynchronousTestCase):
         """Each line has its answer, and none of them demotes."""
         for said, answer in (
             (b"start states\n", b"error 'start': say begin, done or fail, and a name\n"),
-            (b"begin\n", b"error no [sync ] on this socket: there is leases, states\n"),
-            (b"begin tables\n", b"error no [sync tables] on this socket: there is leases, states\n"),
+            (b"begin\n", b"error no [sync ] here: there is leases, states\n"),
+            (b"begin tables\n", b"error no [sync tables] here: there is leases, states\n"),
             (b"\xff\xfe\n", "error '\ufffd\ufffd': say begin, done or fail, and a name\n".encode()),
             (b"\n", b""),
         ):
