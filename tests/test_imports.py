@@ -42,6 +42,13 @@ FORBIDDEN = {
     "integration": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.hooks"),
     "guard/process.py": ("carptwist", "twisted", "zope", "socket", "threading", "asyncio"),
     "admin": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.hooks", "carptwist.control"),
+    "recorder": (
+        "carptwist.links",
+        "carptwist.control",
+        "carptwist.tools",
+        "carptwist.service",
+        "carptwist.simulation",
+    ),
     "control": ("carptwist.links", "carptwist.planes", "carptwist.protocols", "carptwist.tools"),
     "service.py": ("carptwist.links", "carptwist.planes", "carptwist.tools", "carptwist.simulation"),
 }

@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from carptwist.interfaces import INotebook
 from carptwist.notebooks import Notebooks
+from carptwist.simulation.notebook import MemoryNotebook
 
 Step = Generator[Deferred[Any], Any, None]
 
@@ -82,3 +83,25 @@ class NotebooksTests(TestCase):
         (self.directory / "1@em0").unlink()
         yield self.assertFailure(one.append(b"b"), OSError)
         self.assertEqual((yield one.read()), b"")
+
+    @inlineCallbacks
+    def test_what_is_patched(self) -> Step:
+        """Stays in its place, beside all that is there, and is made where there was nothing; in memory too."""
+        elsewhere = self.directory.parent / "recorder" / "flight"
+        for notebook in (self.notebooks.elsewhere(elsewhere), MemoryNotebook()):
+            yield notebook.patch(lambda: [(4, b"efg"), (0, b"ab")])
+            self.assertEqual((yield notebook.read()), b"ab\0\0efg")
+            yield notebook.patch(lambda: [(1, b"BCDE")])
+            self.assertEqual((yield notebook.read()), b"aBCDEfg")
+            yield notebook.patch(list)
+            yield self.assertFailure(notebook.patch(lambda: 1 / 0), ZeroDivisionError)
+            self.assertEqual((yield notebook.read()), b"aBCDEfg")
+        self.assertEqual(elsewhere.stat().st_mode & 0o777, 0o600)
+
+    @inlineCallbacks
+    def test_the_trouble_of_one_elsewhere(self) -> Step:
+        """Is told by whoever uses it."""
+        self.directory.parent.write_text("a file where a directory should be")
+        elsewhere = self.notebooks.elsewhere(self.directory.parent / "recorder" / "flight")
+        yield self.assertFailure(elsewhere.patch(lambda: [(0, b"a")]), OSError)
+        self.assertEqual(self.logged, [])

@@ -30,7 +30,7 @@ from carptwist.node import Node, Read
 from carptwist.recorder import keyframe, plain
 from carptwist.recorder.recording import TapedAuthority, TapedReplay, TapedSystem
 from carptwist.recorder.records import REFUSED, Decision, Input, Record
-from carptwist.recorder.ring import Writer
+from carptwist.recorder.ring import VERSION, Writer
 from carptwist.recorder.tape import Tape, TapedClock
 from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.roster import Occurrence
@@ -158,7 +158,7 @@ class FlightRecorder:
     def _introduction(self, **more: Any) -> dict[str, Any]:
         """Whose record it is, and which time of day its first moment is."""
         return {
-            "format": 1,
+            "format": VERSION,
             "host": self._host,
             "version": __version__,
             "wall": self._wall(),

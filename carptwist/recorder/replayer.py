@@ -19,6 +19,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from carptwist import __version__
 from carptwist.config.schema import Knobs
 from carptwist.election.effects import Became
 from carptwist.election.machine import Machine
@@ -28,10 +29,14 @@ from carptwist.node import Node
 from carptwist.recorder import keyframe, plain
 from carptwist.recorder.records import Decision, Input, Record, seconds
 from carptwist.recorder.replaying import ReplayedAuthority, ReplayedClock, ReplayedReplay, ReplayedSystem
-from carptwist.recorder.ring import Part
+from carptwist.recorder.ring import VERSION, Part
 from carptwist.recorder.script import Difference, Script
 from carptwist.vhost.roster import Occurrence
 from carptwist.vhost.virtualhost import VirtualHost
+
+
+class UnreplayableError(Exception):
+    """The record is of a version that does not know, or knows other things than, this one. The text says which."""
 
 
 class Stretch(NamedTuple):
@@ -111,7 +116,10 @@ class Replayer:
         self._missing = 0
 
     def run(self, parts: Iterable[Part]) -> Outcome:
-        """Replay all of it, or up to the first difference."""
+        """Replay all of it, or up to the first difference.
+
+        :raises UnreplayableError: it is of another version, too different from this one.
+        """
         for part in parts:
             if not part.follows:
                 self._missing += self._node is not None and part.records[0][0] != Input.BEGIN
@@ -133,10 +141,20 @@ class Replayer:
     def _happen(self, record: Record) -> None:
         kind, us, *fields = record
         self._clock.now = seconds(us)
-        if kind == Input.BEGIN:
-            self._begin(fields[0])
-        elif kind == Input.KEYFRAME:
-            self._keyframe(record, fields[0])
+        if kind in (Input.BEGIN, Input.KEYFRAME):
+            introduction = fields[0]
+            try:
+                if introduction["format"] != VERSION:
+                    raise ValueError(f"format {introduction['format']}")
+                if kind == Input.BEGIN:
+                    self._begin(introduction)
+                else:
+                    self._keyframe(record, introduction)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                version = introduction.get("version") if isinstance(introduction, dict) else None
+                raise UnreplayableError(
+                    f"written by carptwist {version}, which this one, {__version__}, cannot replay: {error!r}"
+                ) from error
         elif self._node is not None:
             self._pass_time()
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
 
 from carptwist.interfaces import INotebook
@@ -29,11 +29,14 @@ class MemoryNotebook:
         return self._write(octets).addCallback(lambda _: len(octets))
 
     def patch(self, pieces: Callable[[], Iterable[tuple[int, bytes]]]) -> Deferred[None]:
-        whole = bytearray(self.octets)
-        for at, octets in pieces():
-            whole.extend(bytes(max(0, at + len(octets) - len(whole))))
-            whole[at : at + len(octets)] = octets
-        return self._write(bytes(whole))
+        def patched() -> Deferred[None]:
+            whole = bytearray(self.octets)
+            for at, octets in pieces():
+                whole.extend(bytes(max(0, at + len(octets) - len(whole))))
+                whole[at : at + len(octets)] = octets
+            return self._write(bytes(whole))
+
+        return maybeDeferred(patched)
 
     def _write(self, octets: bytes) -> Deferred[None]:
         if self.trouble is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from carptwist.pcap import Capture
-from carptwist.recorder.replayer import Outcome, Replayer
+from carptwist.recorder.replayer import Outcome, Replayer, UnreplayableError
 from carptwist.recorder.ring import Part, parts
 from carptwist.tools import flight
 from carptwist.tools.flight import Moment
@@ -58,7 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         if not found:
             print(f"carptwist replay: {file}: there is no record of a flight in it", file=sys.stderr)
             return UNREADABLE
-        flights.append(Flight(file, found, Replayer().run(found)))
+        try:
+            flights.append(Flight(file, found, Replayer().run(found)))
+        except UnreplayableError as error:
+            print(f"carptwist replay: {file}: {error}", file=sys.stderr)
+            return UNREADABLE
     if arguments.pcap is not None:
         try:
             _export(flights, arguments.pcap)
