@@ -46,6 +46,9 @@ LONGEST_RETRY_SECONDS = 60.0
 #: An orderly end takes a few milliseconds.
 END_SECONDS = 2.0
 
+#: Octets that wait for a guard, as the kernel counts them: the wills of 255 vhids, of many addresses each, at once.
+_WAITING_LENGTH = 16 << 20
+_SO_SNDBUFFORCE = 32
 _MESSAGE_LENGTH = 4096
 
 
@@ -196,6 +199,9 @@ class GuardKeeper:
     def _spawn(self) -> None:
         self._timer = None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        with suppress(OSError):
+            # Past net.core.wmem_max: a guard without CAP_SYS_NICE gets a processor when we have done.
+            ours.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _WAITING_LENGTH // 2)
         guard = self._process = _GuardProcess(self._reactor, self, ours)
         try:
             self._reactor.spawnProcess(
@@ -304,10 +310,11 @@ class _GuardProcess(ProcessProtocol):
 
     def kill(self) -> None:
         """End it, whatever it does."""
-        self.close()
         if self.transport is not None:
             with suppress(ProcessExitedAlready):
                 self.transport.signalProcess(signal.Signals.SIGKILL.name[3:])
+        # Only now: while it lives, our end's being closed means to it that we are dead.
+        self.close()
 
     def close(self) -> None:
         """Let go of the socket."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.guard.keeper import PROGRAM, GuardKeeper
+from carptwist.guard.keeper import PATIENCE_SECONDS, PROGRAM, GuardKeeper
 from carptwist.interfaces import IGuard, Will
 from tests.contracts.guard import GuardContract, Step
 from tests.guard.host import GuardedHost
@@ -78,6 +81,45 @@ class KeptGuardTests(KeeperCase, GuardContract):
             return self._farewells
 
 
+class _Guardless(Clock):
+    """A reactor on which a guard is a socket, and a list of what is done to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+
+    def addReader(self, reader: object) -> None:
+        pass
+
+    removeReader = addReader
+
+    def spawnProcess(self, guard: Any, *command: object, childFDs: dict[int, int], **named: object) -> None:
+        self.end = socket.socket(fileno=os.dup(childFDs[0]))
+        guard.makeConnection(self)
+
+    pid = 7
+
+    def signalProcess(self, name: str) -> None:
+        try:
+            self.done.append(f"{name}, {'hung up' if self.end.recv(1, socket.MSG_PEEK) == b'' else 'told something'}")
+        except BlockingIOError:
+            self.done.append(name)
+
+
+class EndTests(SynchronousTestCase):
+    """A guard that is ended by its daemon."""
+
+    def test_killed_before_hung_up(self) -> None:
+        """It never sees the socket closed: it would take its daemon for dead, and a healthy MASTER's addresses away."""
+        clock = _Guardless()
+        keeper = GuardKeeper(clock, note=Path("/nonexistent/note"), lacking=lambda why: None)
+        keeper.start()
+        self.addCleanup(clock.end.close)
+        clock.advance(PATIENCE_SECONDS)
+        self.assertEqual(clock.done, ["KILL"])
+        self.assertEqual(clock.end.recv(1), b"")
+
+
 class ReplacementTests(KeeperCase):
     """A guard that ends is replaced."""
 
@@ -124,6 +166,26 @@ class ReplacementTests(KeeperCase):
         os.kill(first, signal.SIGSTOP)
         yield self.until(lambda: keeper.pid not in (None, first), "another guard")
         self.assertRaises(ProcessLookupError, os.kill, first, 0)
+
+    @inlineCallbacks
+    def test_volley(self) -> Step:
+        """A host becomes MASTER of 255 vhids while its guard has no processor: all is told, and it stays the guard."""
+        keeper = self.keeper()
+        with self.here.namespace:
+            yield keeper.start()
+        first = keeper.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        whole = self.will()
+        large = Will(whole.requests * 64, whole.interface, whole.farewell * 2)
+        for number in range(255):
+            keeper.entrust(f"{number}@em0", large, self.now() + 60, lambda why: None)
+            keeper.renew(f"{number}@em0", self.now() + 60)
+        os.kill(first, signal.SIGCONT)
+        told: list[str] = []
+        keeper.entrust("last", self.will(), self.now() - 1, told.append)
+        yield self.until(lambda: bool(told), "the last of them is known, and carried out")
+        self.assertEqual(keeper.pid, first)
 
     @inlineCallbacks
     def test_note(self) -> Step:
