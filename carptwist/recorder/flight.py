@@ -148,12 +148,7 @@ class FlightRecorder:
             self.tape.say(Decision.DEMOTED, occurrence.text)
 
     def _wanted(self, interface: str) -> Iterable[bytes]:
-        if self._node is None:
-            return
-        for vhost in self._node.roster.on(interface).values():
-            config = vhost.config
-            yield from (peer.packed for peer in config.peers)
-            yield from (peer.packed for peer in config.peers6)
+        return () if self._node is None else keyframe.wanted(self._node, interface)
 
     def _introduction(self, **more: Any) -> dict[str, Any]:
         """Whose record it is, and which time of day its first moment is."""

@@ -8,7 +8,7 @@ in the log lately: a replay from a keyframe on can repeat a line that was modera
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from carptwist.config.schema import Knobs
@@ -40,6 +40,14 @@ def is_quiet(node: Node) -> bool:
         not vhost._agenda.is_idle or {"start", "stop", "memory"} & vhost._obstacles.keys()
         for vhost in node.roster.all()
     )
+
+
+def wanted(node: Node, interface: str) -> Iterable[bytes]:
+    """The packed addresses of which a node wants to know the MACs on an interface: what is heard of them changes its
+    state. Asked for every ARP packet."""
+    attachment = node._attachments.get(interface)
+    voice = None if attachment is None else attachment._voice
+    return voice._advertisements.destinations.resolution._neighbours if isinstance(voice, Voice) else ()
 
 
 def taken(node: Node, now: float) -> Plain:

@@ -17,6 +17,7 @@ from carptwist.recorder.replayer import Outcome, Replayer, UnreplayableError
 from carptwist.recorder.ring import Part, parts
 from carptwist.tools import flight
 from carptwist.tools.flight import Moment
+from carptwist.tools.holding import Overlap, Span, overlaps, spans
 
 SUMMARY = "run what a daemon has recorded again, and tell where it would decide otherwise"
 
@@ -71,11 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
             return UNREADABLE
     # Those of one host stay in their order.
     moments = sorted((each for one in flights for each in flight.story(one.parts)), key=lambda moment: moment.wall)
+    held = sorted(each for one in flights for each in spans(one.parts))
     if arguments.json:
-        print(json.dumps(_as_json(flights, [] if arguments.quiet else moments), indent=2))
+        print(json.dumps(_as_json(flights, [] if arguments.quiet else moments, held), indent=2))
     else:
         if not arguments.quiet:
             _tell(moments)
+            _tell_holding(held, len(flights))
         for each in flights:
             _conclude(each)
     return DIFFERENT if any(each.outcome.difference is not None for each in flights) else SAME
@@ -113,6 +116,33 @@ def _tell(moments: list[Moment]) -> None:
         print()
 
 
+def _tell_holding(held: list[Span], hosts: int) -> None:
+    """Who had each address when, and whether that was ever more than one."""
+    for address in sorted({span.address for span in held}):
+        print(f"{address} was reachable")
+        for each in (span for span in held if span.address == address):
+            end = _time(each.end) if each.ended else f"{_time(each.end)} at least, where the record ends,"
+            print(f"  from {_time(each.begin)} to {end} at {each.host} ({each.vhid})")
+        found = [overlap for overlap in overlaps(held) if overlap.address == address]
+        for overlap in found:
+            print(f"  {_both(overlap)}")
+        if hosts > 1 and not found:
+            print("  never at two of these hosts at once, by their clocks")
+    if held:
+        print()
+
+
+def _both(overlap: Overlap) -> str:
+    one, other = overlap.hosts
+    begin, lasted = _time(overlap.begin), overlap.end - overlap.begin
+    return f"AT BOTH {one} AND {other} from {begin} on for {lasted:.3f} s, by their clocks"
+
+
+def _time(wall: float) -> str:
+    when = datetime.fromtimestamp(wall, UTC)
+    return f"{when:%F %T}.{when.microsecond // 1000:03}"
+
+
 def _conclude(each: Flight) -> None:
     outcome = each.outcome
     scope = f"{outcome.inputs} inputs and {outcome.decisions} decisions over {span(outcome.seconds)}"
@@ -127,7 +157,7 @@ def _conclude(each: Flight) -> None:
         print(line)
 
 
-def _as_json(flights: list[Flight], moments: list[Moment]) -> dict[str, Any]:
+def _as_json(flights: list[Flight], moments: list[Moment], held: list[Span]) -> dict[str, Any]:
     return {
         "files": [
             {
@@ -147,5 +177,7 @@ def _as_json(flights: list[Flight], moments: list[Moment]) -> dict[str, Any]:
             }
             for each in flights
         ],
+        "held": [each._asdict() for each in held],
+        "overlaps": [each._asdict() for each in overlaps(held)],
         "moments": [moment._asdict() for moment in moments],
     }
