@@ -16,8 +16,8 @@ from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
 from carptwist.integration.client import CarpClient, connect, control_endpoint
 from carptwist.integration.gate import Gate, boottime
 
-#: Longer than the time between two advertisements at advbase 1: one may be lost.
-SETTLE_SECONDS = 1.5
+#: Three times advbase 1: what a lease lasts, even that of a daemon that stands still.
+SETTLE_SECONDS = 3.0
 PATIENCE_SECONDS = 2.0
 
 
@@ -36,13 +36,14 @@ class CarpGatedService(MultiService):
       other host has been told. It is waited for ``patience_seconds`` at most, and never beyond the time for which
       others wait for an advertisement.
     - A host that is preempted hears of it by the advertisement of its successor, and stops then. The successor starts
-      its children ``settle_seconds`` after that advertisement: children that stop within that time, less the time that
-      the advertisement and the word of the daemon take, never run on two hosts.
+      its children ``settle_seconds`` after its first advertisement: children that stop within that time never run on
+      two hosts. With three times advbase, the default for advbase 1, that holds even where the preempted daemon stands
+      still at that very moment, and where advertisements are lost, as long as it is not all of them.
     - A daemon that dies takes its children's right to run with it, at once; one that hangs, by the time at which others
       may take over. So does a program that was stopped itself, when it runs again.
-    - Where hosts are alive and cannot hear one another, each is MASTER and runs its children. No protocol on one LAN
-      excludes that. Nor does anything here reach a call that a child has begun and does not stop: what must never be
-      done twice needs a token that the receiver checks.
+    - Where hosts are alive and cannot hear one another, each is MASTER and runs its children, until they hear one
+      another again. No protocol on one LAN excludes that. Nor does anything here reach a call that a child has begun
+      and does not stop: what must never be done twice needs a token that its receiver checks.
 
     :param vhid: ``VHID@INTERFACE``.
     :param control: where the daemon of this host listens.

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
-from carptwist.lab.scene import Scene
-from tests.lab.twisted_support import Asker, TwistedTestCase
+from carptwist.lab.children import Child
+from carptwist.lab.scene import SHARED4, Scene
+from tests.lab.twisted_support import PORT, Asker, TwistedTestCase
+
+EXAMPLES = Path(__file__).parents[2] / "conf" / "examples" / "twisted"
 
 #: An orderly handover, as the client sees it.
 GAP_SECONDS = 0.15
+#: A handover that the successor decides; the former master learns of it from its advertisement.
+PREEMPTION_SECONDS = 0.5
 #: Beyond the protocol's bound, after a crash.
 CRASH_SECONDS = 0.1
 
@@ -35,7 +41,6 @@ class WebTests(TwistedTestCase):
         gap, at = asker.gap(began)
         self.assertLessEqual(gap, GAP_SECONDS + scene.uncertainty(at))
         self.assertEqual(asker.lost(), [])
-        print(f"orderly gap {gap * 1000:.0f} ms, uncertainty {scene.uncertainty(at) * 1000:.0f} ms")
 
     def test_a_crash(self) -> None:
         """Costs what the protocol takes, and little more."""
@@ -48,5 +53,46 @@ class WebTests(TwistedTestCase):
         assert last is not None
         first = min(each.ended for each in asker.answered(began) if each.text == "b")
         taken = first - last.at
-        print(f"crash {taken:.3f}, uncertainty {scene.uncertainty(first) * 1000:.0f} ms")
         self.assertLessEqual(taken, 3 + 100 / 256 + CRASH_SECONDS + scene.uncertainty(first))
+
+    def test_a_master_that_comes_back(self) -> None:
+        """Takes the address, and the requests with it."""
+        scene, asker = self.start()
+        scene.daemons["a"].stop()
+        scene.wait(lambda: asker.last_text() == "b", "b answers")
+        began = time.time()
+        scene.daemons["a"].start()
+        scene.wait(lambda: asker.last_text() == "a", "a answers")
+        gap, at = asker.gap(began)
+        self.assertLessEqual(gap, PREEMPTION_SECONDS + scene.uncertainty(at))
+
+    def test_a_daemon_that_is_killed(self) -> None:
+        """Nobody listens any more on its host, though the server lives; b has all that comes later."""
+        scene, asker = self.start()
+        scene.daemons["a"].kill()
+        scene.wait(lambda: asker.last_text() == "b", "b answers")
+        self.assertTrue(self.served["a"].running)
+        self.served["a"].expect("1@em0 is not served here any more")
+
+
+class PagesTests(TwistedTestCase):
+    """The example of a server that gives its address away before it stops."""
+
+    def test_a_server_that_is_updated(self) -> None:
+        """Is stopped and started again on the master, while the other host serves; its demotion ends with it."""
+        scene = self.scene()
+        self.start_pair(scene)
+        serving = {name: self.pages(scene, name) for name in "ab"}
+        asker = Asker(scene)
+        scene.wait(lambda: asker.last_text() == "a", "a answers")
+        began = time.time()
+        serving["a"].stop()
+        scene.wait(lambda: asker.last_text() == "b", "b answers")
+        ledger = scene.daemons["a"].status()["ledger"]
+        self.assertEqual(ledger, [])
+        serving["a"] = self.pages(scene, "a")
+        scene.wait(lambda: len(asker.answered(began)) > 50 and asker.last_text() == "a", "a answers again")
+
+    def pages(self, scene: Scene, name: str) -> Child:
+        listen = rf"carp:1@em0:tcp\:{PORT}\:interface={SHARED4}:control={self.control(scene, name)}:drain=0.3"
+        return self.python(scene, name, EXAMPLES / "pages.py", listen, self.control(scene, name), name)

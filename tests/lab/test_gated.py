@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from carptwist.integration.gated import SETTLE_SECONDS
 from carptwist.lab.children import Child
 from carptwist.lab.scene import Scene
 from tests.lab.support import environment
@@ -47,7 +48,7 @@ class SchedulerTests(TwistedTestCase):
         scene.wait(lambda: len(self.works("b")) > 3, "b works")
         farewell = next(each for each in scene.watcher.advertisements if each.host == "a" and each.interval > 255)
         self.assertLess(max(self.works("a")), farewell.at)
-        self.assertGreater(min(self.works("b")), farewell.at + 1.5)
+        self.assertGreater(min(self.works("b")), farewell.at + SETTLE_SECONDS)
 
     def test_preemption(self) -> None:
         """What is preempted has ended before its successor begins."""

@@ -64,7 +64,9 @@ class TwistedTestCase(SceneTestCase):
     def twist(self, scene: Scene, name: str, *words: str) -> Child:
         """Run ``twist WORDS`` in a host."""
         return scene.hosts[name].run(
-            [sys.executable, "-m", "twisted", *words], log="twist.log", env={"PYTHONPATH": environment()["PYTHONPATH"]}
+            [sys.executable, "-m", "twisted", "--log-format=text", *words],
+            log="twist.log",
+            env={"PYTHONPATH": environment()["PYTHONPATH"]},
         )
 
     def python(self, scene: Scene, name: str, program: Path, *words: str) -> Child:

@@ -21,6 +21,6 @@ def work() -> None:
 
 
 application = Application("scheduler")
-jobs = CarpGatedService(reactor, "1@em0", control=CONTROL, settle_seconds=1.5)
+jobs = CarpGatedService(reactor, "1@em0", control=CONTROL)
 TimerService(0.05, work).setServiceParent(jobs)
 jobs.setServiceParent(application)

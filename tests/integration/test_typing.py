@@ -1,0 +1,66 @@
+"""The public API in a program of somebody else's, as mypy sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
+
+from carptwist.api import CarpClient, CarpGatedService, CarpServerEndpoint, Event, RefusedError, State, connect
+
+
+async def work(reactor: Any, inner: IStreamServerEndpoint) -> int:
+    client: CarpClient = connect(reactor)
+    status: dict[str, Any] = await client.status()
+    await client.when("1@em0", State.MASTER)
+    event: Event = await client.events("1@em0").next()
+    async for event in client.events():
+        print(event["text"])
+    async with client.demote(100, "shop", "draining") as demotion:
+        total: int = await demotion.in_force()
+    with client.demote(100, "shop", "ill"):
+        pass
+    port: IListeningPort = await CarpServerEndpoint(reactor, "1@em0", inner, drain_seconds=5).listen(Factory())
+    jobs = CarpGatedService(reactor, "1@em0", settle_seconds=3.0)
+    jobs.startService()
+    stopping: Deferred[None] = jobs.stopService()
+    await stopping
+    await client.close()
+    try:
+        await client.connection()
+    except RefusedError as error:
+        print(error, port.getHost(), status)
+    return total
+"""
+
+CONFIGURATION = "[mypy]\nstrict = True\nplugins = mypy_zope:plugin\nuntyped_calls_exclude = twisted\n"
+
+
+def check(directory: Path, program: str) -> subprocess.CompletedProcess[str]:
+    """What ``mypy --strict`` says of a program."""
+    (directory / "program.py").write_text(program)
+    (directory / "mypy.ini").write_text(CONFIGURATION)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "mypy.ini", "program.py"]
+    environment = {**os.environ, "MYPYPATH": str(ROOT)}
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_program_that_uses_the_public_api(tmp_path: Path) -> None:
+    """Passes ``mypy --strict``; one that misuses it does not."""
+    good = check(tmp_path, PROGRAM)
+    errors = [line for line in good.stdout.splitlines() if line.startswith("program.py")]
+    assert errors == []
+    assert good.returncode == 0, good.stdout
+    bad = check(tmp_path, PROGRAM.replace('client.demote(100, "shop"', 'client.demote("100", "shop"'))
+    assert "program.py" in bad.stdout
+    assert "incompatible type" in bad.stdout
