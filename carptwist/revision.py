@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, assert_never
 
-from twisted.internet.defer import Deferred, DeferredLock, fail, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, fail, inlineCallbacks, maybeDeferred
 from twisted.logger import Logger
 
 from carptwist.config.reload import AT_START, Add, Change, Checks, Hooks, Keep, Knob, Later, Remove, Step, line, steps
@@ -73,6 +73,7 @@ class Revision:
         self.path = path
         self._aside = aside
         self._turn = DeferredLock()
+        self._at_file: Deferred[Any] | None = None  # a file may be on a server that does not answer
         self._closed = False
 
     @property
@@ -116,8 +117,10 @@ class Revision:
         return self._turn.run(self._save)
 
     def close(self) -> Deferred[None]:
-        """No step is begun any more. Fires when the last one has ended."""
+        """No step is begun any more. Fires when the last one has ended; no file is waited for."""
         self._closed = True
+        if self._at_file is not None:
+            self._at_file.cancel()
         return self._turn.run(lambda: None)
 
     def in_turn(self, work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
@@ -127,7 +130,7 @@ class Revision:
     @inlineCallbacks
     def _reload(self) -> Generator[Deferred[Any], Any, list[Outcome]]:
         try:
-            reading = yield self.read()
+            reading = yield self._of_file(self.read())
         except ConfigurationError as refused:
             for problem in refused.errors:
                 self._log.error("carp: reload: {problem}", problem=problem)
@@ -137,6 +140,19 @@ class Revision:
             self._log.warn("carp: reload: {problem}", problem=problem)
         outcomes: list[Outcome] = yield self._adopt(reading.configuration)
         return outcomes
+
+    @inlineCallbacks
+    def _of_file(self, doing: Deferred[Any]) -> Generator[Deferred[Any], Any, Any]:
+        """What is done with a file, unless the daemon stops meanwhile."""
+        if self._closed:
+            doing.cancel()
+        self._at_file = doing
+        try:
+            return (yield doing)
+        except CancelledError:
+            raise ValueError("the daemon is stopping") from None
+        finally:
+            self._at_file = None
 
     @inlineCallbacks
     def _adopt(self, wanted: Configuration) -> Generator[Deferred[Any], Any, list[Outcome]]:
@@ -170,7 +186,7 @@ class Revision:
         wanted = replace(loaded, knobs=knobs, vhids=running.vhids)
         written = [line(step) for step in steps(loaded, wanted) if not isinstance(step, Keep)]
         if written:
-            yield self._aside(lambda: save(path, loaded, wanted))
+            yield self._of_file(self._aside(lambda: save(path, loaded, wanted)))
             self.loaded = wanted
             for each in written:
                 self._log.info("carp: written into {path}: {what}", path=path, what=each)

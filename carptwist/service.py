@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist import __version__
+from carptwist.aside import aside
 from carptwist.checks.checks import Checks
 from carptwist.checks.probes import Prober
 from carptwist.config.schema import Configuration, ControlConfig, Knobs
@@ -269,7 +269,7 @@ class CarpService(Service):
         return self._shells.start()
 
     def _aside(self, work: Callable[[], Any]) -> Deferred[Any]:
-        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+        return aside(self._reactor, work, "carptwist reads and writes")
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:

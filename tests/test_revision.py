@@ -202,6 +202,21 @@ class AdoptTests(RevisionCase):
         self.failureResultOf(self.revision.adopt(BOTH), ValueError)
 
 
+    def test_no_file_is_waited_for_while_the_daemon_stops(self) -> None:
+        """One that hangs, as on a server that has gone, ends as a refusal, and what it says later is not done."""
+        hanging: Deferred[Any] = Deferred()
+        revision = Revision(
+            BOTH, node=self.node, set_hooks=self.hooks.append, path=str(self.path), aside=lambda work: hanging
+        )
+        reloading = revision.reload()
+        self.world.run(1)
+        self.assertNoResult(reloading)
+        self.successResultOf(revision.close())
+        self.assertIn("is stopping", str(self.failureResultOf(reloading, ValueError).value))
+        hanging.callback(None)
+        self.assertEqual(len(self.node.roster.all()), 2)
+
+
 class ReloadTests(RevisionCase):
     """From the file."""
 

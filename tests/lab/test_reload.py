@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -83,6 +84,24 @@ class ReloadTests(SceneTestCase):
         # And it is not stuck: a good one is taken afterwards.
         self.reload(scene, "a", configuration(knobs=["dscp = 5"]))
         self.assertEqual(daemon.status()["sysctl"]["dscp"], 5)
+
+    def test_a_file_that_cannot_be_read_to_its_end(self) -> None:
+        """Nobody writes to the pipe that pass_file names, or the server of the file is gone: nothing waits, not
+        even the end of the daemon. The MASTER bows out."""
+        scene = self.scene(1)
+        daemon = scene.daemon("a", configuration())
+        scene.await_master("a")
+        pipe = scene.hosts["a"].directory / "pipe"
+        os.mkfifo(pipe)
+        daemon.configure(configuration().replace(f"pass = {PHRASE}", f"pass_file = {pipe}"))
+        daemon.hang_up()
+        daemon.expect("carp: reload: SIGHUP")
+        self.assertEqual(daemon.status()["vhids"][0]["state"], "MASTER")
+        began = time.time()
+        daemon.stop()
+        self.assertLess(time.time() - began, 5.0)
+        self.assertTrue(any(each.bows_out for each in scene.watcher.heard("a", 1, since=began)))
+        self.assertNotIn("Traceback", daemon.text())
 
     def test_vhids_come_and_go(self) -> None:
         """A vhid that is removed bows out, and the other host takes over at once; one that is added takes part. With
