@@ -76,7 +76,7 @@ class Shells:
 
         assert self._config.host_key is not None
         assert self._config.authorized_keys is not None
-        factory = KeysOnlyFactory(self.portal, host_keys(self._config.host_key))
+        factory = KeysOnlyFactory(self.portal, host_keys(self._config.host_key), self._reactor)
         self.portal.registerChecker(SSHPublicKeyChecker(AuthorizedKeys(self._config.authorized_keys)))
         return factory
 

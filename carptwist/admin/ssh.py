@@ -26,6 +26,8 @@ __all__ = ["AuthorizedKeys", "IConchUser", "KeysOnlyFactory", "SSHPublicKeyCheck
 _log = Logger()
 
 MOST_CONNECTIONS = 16
+#: Until somebody has shown a key: Conch itself waits for ever for a version and for the exchange of keys.
+LOGIN_SECONDS = 60
 
 
 @implementer(IAuthorizedKeysDB)
@@ -61,13 +63,28 @@ class KeysOnly(SSHUserAuthServer):
 
 
 class CountedTransport(SSHServerTransport):
-    """A connection that tells its end."""
+    """A connection that tells its end, and that nobody keeps without a key."""
 
     factory: KeysOnlyFactory
+    transport: Any
+
+    def connectionMade(self) -> None:
+        self._patience = self.factory.clock.callLater(LOGIN_SECONDS, self.transport.abortConnection)
+        super().connectionMade()
+
+    def setService(self, service: Any) -> None:
+        if service.name == SSHConnection.name:
+            self._at_ease()
+        super().setService(service)
 
     def connectionLost(self, reason: Failure | None = connectionDone) -> None:
+        self._at_ease()
         self.factory.connections -= 1
         super().connectionLost(reason)
+
+    def _at_ease(self) -> None:
+        if self._patience.active():
+            self._patience.cancel()
 
 
 class KeysOnlyFactory(ConchFactory):
@@ -77,8 +94,9 @@ class KeysOnlyFactory(ConchFactory):
     protocol = CountedTransport
     services = {b"ssh-userauth": KeysOnly, b"ssh-connection": SSHConnection}
 
-    def __init__(self, portal: Portal, keys: dict[bytes, Key]) -> None:
+    def __init__(self, portal: Portal, keys: dict[bytes, Key], clock: Any) -> None:
         super().__init__(portal)
+        self.clock = clock
         self.publicKeys = {kind: key.public() for kind, key in keys.items()}
         self.privateKeys = keys  # type: ignore[assignment]  # what Conch says of their type is not so
         self.connections = 0
