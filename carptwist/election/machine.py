@@ -276,7 +276,11 @@ class Machine:
             return []
         if now < self._listens_until:
             # It may be old. After a farewell nobody is waited for longer than that.
-            if family in self.settings.families and not self._would_time_out(advbase, advskew):
+            if family not in self.settings.families:
+                return []
+            if self._would_time_out(advbase, advskew):
+                self._master_down[family] = self._listens_until
+            else:
                 self._await_master(now, (family,))
             return []
         if self.preempt and self.own_interval < interval(advbase, advskew) and demote >= self.demote:

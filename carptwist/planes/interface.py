@@ -56,6 +56,7 @@ class InterfacePlane:
         self._index = 0
         self._wanted = config.addresses  # as of the last "prepare"; for the kernel's thread
         self._held: dict[IPv4Address | IPv6Address, int] = {}  # our addresses, with their prefix lengths
+        self._up = False  # whether they are there because they are to be
         self._inspection = Inspection(clock, monitor, lambda: orders.give(self._examine, config.name), damaged)
 
     @property
@@ -103,8 +104,8 @@ class InterfacePlane:
                 tolerant=True,
             )
         self._wanted = wanted
-        staying = {address.ip for address in wanted}
-        self._begin_term([address for address in wanted if address.ip in self._held])
+        staying = {address.ip for address in wanted if self._up}
+        self._begin_term([address for address in wanted if address.ip in self._held and self._up])
         self.ending = datagrams(
             [
                 *(messages.take_address(self._index, each.ip, each.network.prefixlen) for each in wanted),
@@ -117,6 +118,7 @@ class InterfacePlane:
         if not self._index:
             raise PlaneError(f"there is no interface {self._config.interface}")
         addresses.refuse_foreign(kernel, self._wanted, mine=0, excepted=self._held)
+        self._up = True
         self._held |= {address.ip: address.network.prefixlen for address in self._wanted}
         kernel.send(
             [
@@ -131,6 +133,7 @@ class InterfacePlane:
         self._term.begin(lambda seconds: [messages.put_address(index, each, lifetime=seconds) for each in held])
 
     def _release(self, kernel: Kernel) -> None:
+        self._up = False  # first: if this fails, to prepare it again must take off what is left
         self._term.end()
         if not self._held:
             return

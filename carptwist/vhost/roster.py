@@ -198,6 +198,7 @@ class Roster:
     def _expire(self) -> None:
         for change in self.ledger.expire(self._clock.seconds()):
             self._demotion_changed(change)
+        self._expiry.set(self.ledger.deadline)  # what has run out may have changed nothing
 
     def _demotion_changed(self, change: Change | None) -> None:
         self._expiry.set(self.ledger.deadline)

@@ -70,6 +70,11 @@ class Tenure:
         return self._until < float("inf")
 
     @property
+    def until(self) -> float:
+        """When others count as having taken over; later than any time if it is not on."""
+        return self._until
+
+    @property
     def is_lapsed(self) -> bool:
         """Whether others count as having taken over: nothing may be said as MASTER any more."""
         return self._clock.seconds() >= self._until

@@ -254,6 +254,8 @@ class VirtualHost:
 
         Apart from :meth:`link_changed`, because all vhids of the interface must have heard of that first.
         """
+        if "stop" in self._obstacles:
+            return  # nobody would take it back
         obstacle = self._link_obstacle()
         owner = f"ifdown {self.name}"
         if obstacle is None:
@@ -292,6 +294,8 @@ class VirtualHost:
         if self.peers.note(now, hearing):
             self._tell_phrase(hearing)
         machine = self.machine
+        if machine.state is not State.MASTER:
+            self._agenda.forget("bow-out")  # it would dethrone whoever was heard
         if machine.state is State.INIT:
             return
         effects = machine.heard(now, hearing.family, hearing.advbase, hearing.advskew, hearing.demote)
@@ -376,8 +380,10 @@ class VirtualHost:
                 emptied = self.surroundings.outside(partial(self.tenants.end, in_good_order=in_good_order))
                 self._agenda.add("release", partial(self._release, emptied))
             elif isinstance(effect, Advertise):
-                kind = "bow-out" if _is_farewell(effect) else "speech"
-                self._agenda.add(kind, lambda effect=effect: self._advertise(effect))  # type: ignore[misc]
+                if _is_farewell(effect):
+                    self._agenda.add("bow-out", partial(self._bow_out, effect, self._tenure.until))
+                else:
+                    self._agenda.add("speech", partial(self._advertise, effect))
             elif isinstance(effect, Announce):
                 self._agenda.add("speech", self._announce)
             else:
@@ -430,6 +436,8 @@ class VirtualHost:
     def _cannot_adopt(self, why: Failure, done: Deferred[None]) -> Deferred[None]:
         self.plane.adopt(self.config)
         again = maybeDeferred(self.plane.prepare).addErrback(self._plane_failed)
+        if self.config.addresses:
+            again.addCallback(lambda _: self.clear("addresses"))  # it has them still
         return again.addCallback(lambda _: done.errback(why))
 
     def _adopt(self, config: VirtualHostConfig) -> None:
@@ -460,6 +468,7 @@ class VirtualHost:
         self._holds = self.state is State.MASTER
 
     def _release(self, emptied: Deferred[None]) -> Deferred[None]:
+        self._holds = False  # again: a hold before it may have ended while this was already the next MASTER
         # Who serves there may still have answers to send from the addresses.
         return emptied.addCallback(lambda _: self._give_up())
 
@@ -499,10 +508,13 @@ class VirtualHost:
 
     # The voice
 
+    def _bow_out(self, farewell: Advertise, until: float) -> None:
+        """:param until: when the others count on no master any more."""
+        if self._has_spoken and self._clock.seconds() < until:
+            self._advertise(farewell)
+        # Else nobody takes us for the master, or nobody any more: a farewell would dethrone the one that there is.
+
     def _advertise(self, effect: Advertise) -> None:
-        if _is_farewell(effect) and not self._has_spoken:
-            # Nobody has ever taken us for the master: a farewell would dethrone the one that there is.
-            return
         if self.state is State.MASTER and self._tenure.is_lapsed:
             # It waited for too long behind a plane at work.
             self._perform(self.machine.replaced(self._clock.seconds(), "was held up"))

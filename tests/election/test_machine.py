@@ -259,6 +259,16 @@ def test_one_that_listens_takes_over_from_nobody() -> None:
     assert subject.deadline == 10.0 + 1 + 240 / 256
 
 
+def test_one_that_listens_and_hears_its_new_master_go() -> None:
+    """What it has heard before does not make it wait for longer than it listens."""
+    subject = machine(State.MASTER)
+    subject.tick(10.0)
+    assert subject.heard(10.1, 4, 1, 0) == []
+    assert subject.deadline == 10.1 + 3.390625
+    assert subject.heard(10.2, 4, *BOW_OUT) == []
+    assert subject.deadline == 10.0 + 1 + 240 / 256
+
+
 def test_a_lease_is_longer_than_an_interval() -> None:
     """A demoted MASTER with advbase 0 speaks less often than others would wait for it: it is no reason to give up."""
     subject = machine(State.MASTER, advbase=0, advskew=24, demotion=240)

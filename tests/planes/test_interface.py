@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Generator
 from typing import Any
 
+from pyroute2 import NetlinkError
 from twisted.internet.defer import Deferred, inlineCallbacks
 
 from carptwist.planes import PlaneError
+from carptwist.planes.kernel import Kernel
 from carptwist.planes.marks import PROTOCOL
 from tests.planes.host import HostTestCase, config
 
@@ -89,6 +92,28 @@ class InterfacePlaneTests(HostTestCase):
         yield plane.prepare()
         yield plane.hold()
         self.assertTrue(self.is_local(SHARED6))
+
+    @inlineCallbacks
+    def test_addresses_that_would_not_go(self) -> Step:
+        """A release that failed is made up for by preparing: a BACKUP does not have the addresses."""
+        plane = self.interface_plane()
+        yield plane.prepare()
+        yield plane.hold()
+        kernels: list[Kernel] = []
+        yield self.orders.give(kernels.append, "test")
+        send = kernels[0].send
+
+        def refusing(requests: list[Any], tolerant: bool = False) -> None:
+            if not tolerant:
+                raise NetlinkError(errno.ENOBUFS, "no buffer space")
+            send(requests, tolerant=tolerant)
+
+        patched = self.patch(kernels[0], "send", refusing)
+        yield self.assertFailure(plane.release(), PlaneError)
+        patched.restore()
+        self.assertTrue(self.is_local(SHARED4))
+        yield plane.prepare()
+        self.assertFalse(self.is_local(SHARED4) or self.is_local(SHARED6))
 
     @inlineCallbacks
     def test_interface_gone(self) -> Step:

@@ -89,6 +89,19 @@ class AddressTests(VirtualHostCase):
         self.successResultOf(self.vhost.reconfigure(replace(self.vhost.config, addresses=ADDED)))
         self.assertIs(self.vhost.state, State.BACKUP)
 
+    def test_the_last_address_cannot_be_given_up(self) -> None:
+        """Then it is still there, and the vhid takes part with it as before."""
+        self.become_master()
+        self.plane.slow = True
+        change = self.vhost.reconfigure(replace(self.vhost.config, addresses=()))
+        self.plane.finish()  # the release
+        self.plane.failing = PlaneError("out of memory")
+        self.plane.finish()
+        self.plane.failing = None
+        self.plane.finish()
+        self.failureResultOf(change, PlaneError)
+        self.assertEqual((self.vhost.state, self.vhost.obstacles), (State.BACKUP, ()))
+
     def test_another_family(self) -> None:
         """Its timeout begins now."""
         self.start()

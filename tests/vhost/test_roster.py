@@ -114,3 +114,11 @@ class RosterTests(SynchronousTestCase):
         self.voice.when_advertising = lambda: self.roster.demote("second", 5, "an answer")
         self.roster.demote("first", 10, "testing")
         self.assertEqual([vhost.machine.effective_advskew for vhost in self.vhosts], [15, 15])
+
+    def test_an_entry_of_nothing_that_runs_out(self) -> None:
+        """Those that run out after it do so all the same."""
+        self.roster.demote("idle", 0, "nothing", seconds=1)
+        self.roster.demote("busy", 100, "something", seconds=5)
+        self.clock.advance(1)
+        self.clock.advance(4)
+        self.assertEqual(self.roster.ledger.entries, ())

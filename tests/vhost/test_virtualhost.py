@@ -294,6 +294,55 @@ class StopTests(VirtualHostCase):
         self.vhost.stop()
         self.assertEqual(self.roster.ledger.sum, 0)
 
+    def test_a_link_that_goes_while_it_stops(self) -> None:
+        """Nobody would ever take that demotion back."""
+        self.become_master()
+        self.plane.slow = True
+        self.vhost.stop()
+        self.link(DOWN, self.voice)
+        self.assertEqual(self.roster.ledger.entries, ())
+
+    def test_a_change_under_way_while_it_stops(self) -> None:
+        """The same, where the change comes to its end after the stop."""
+        self.start()
+        self.link(DOWN, self.voice)
+        self.plane.slow = True
+        addresses = (*self.vhost.config.addresses, ip_interface("192.0.2.5/24"))
+        self.vhost.reconfigure(replace(self.vhost.config, addresses=addresses))
+        self.vhost.stop()
+        self.plane.finish()
+        self.assertEqual(self.roster.ledger.entries, ())
+
+    def test_no_farewell_to_somebody_who_has_taken_over(self) -> None:
+        """While the plane was at work another node became MASTER: a bow-out would dethrone that one."""
+        self.become_master()
+        self.plane.slow = True
+        self.vhost.asked(State.BACKUP)
+        self.vhost.heard(hearing(200))
+        self.plane.finish()
+        self.assertEqual(self.said, [("release",)])
+
+    def test_a_hold_that_ends_in_the_next_tenure(self) -> None:
+        """The release between the two is still to come: nothing is held."""
+        self.start()
+        self.plane.slow = True
+        for state in (State.MASTER, State.BACKUP, State.MASTER):
+            self.vhost.asked(state)
+        self.plane.finish()
+        self.assertEqual(self.plane.attempts[-2:], ["hold", "release"])
+        self.assertFalse(self.vhost.holding)
+
+    def test_no_farewell_that_is_too_late(self) -> None:
+        """The others have run into their timeouts by now, whether they are heard or not."""
+        self.become_master()
+        self.plane.slow = True
+        stopped = self.vhost.stop()
+        self.clock.advance(3)
+        self.plane.finish()
+        self.plane.finish()
+        self.successResultOf(stopped)
+        self.assertEqual(self.said, [("release",), ("withdraw",)])
+
 
 class PlaneTests(VirtualHostCase):
     """What happens when the host does not do what it is told."""
