@@ -201,7 +201,6 @@ class AdoptTests(RevisionCase):
         self.assertEqual(self.told(under_way), ["1@em0: removed"])
         self.failureResultOf(self.revision.adopt(BOTH), ValueError)
 
-
     def test_no_file_is_waited_for_while_the_daemon_stops(self) -> None:
         """One that hangs, as on a server that has gone, ends as a refusal, and what it says later is not done."""
         hanging: Deferred[Any] = Deferred()
