@@ -43,6 +43,9 @@ PING_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
+#: Guards in a row that end within PATIENCE_SECONDS and are replaced at once; to start processes without end would be
+#: worse than to be without a guard for a moment.
+MOST_SHORT_LIVES = 5
 #: An orderly end takes a few milliseconds.
 END_SECONDS = 2.0
 
@@ -92,6 +95,7 @@ class GuardKeeper:
         self._process: _GuardProcess | None = None
         self._timer: IDelayedCall | None = None
         self._retry_seconds = RETRY_SECONDS
+        self._short_lives = 0
         self._is_lacking = False
         self._running = False
         self._started: Deferred[None] | None = None
@@ -174,7 +178,12 @@ class GuardKeeper:
             return
         if guard.is_present:
             self._log.warn("carp: the guard has ended ({why}): starting another", why=why)
-            self._spawn()
+            is_short = self._reactor.seconds() - guard.began < PATIENCE_SECONDS
+            self._short_lives = self._short_lives + 1 if is_short else 0
+            if self._short_lives <= MOST_SHORT_LIVES:
+                self._spawn()
+            else:
+                self._timer = self._reactor.callLater(RETRY_SECONDS, self._spawn)
         else:
             self._fail(f"the guard does not start: {why}")
 
@@ -286,7 +295,7 @@ class _GuardProcess(ProcessProtocol):
 
     def __init__(self, reactor: Any, keeper: GuardKeeper, sock: socket.socket) -> None:
         self.is_present = False
-        self.heard_at = self.pinged_at = float(reactor.seconds())
+        self.began = self.heard_at = self.pinged_at = float(reactor.seconds())
         self._reactor = reactor
         self._keeper = keeper
         self._socket: socket.socket | None = sock

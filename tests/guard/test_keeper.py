@@ -13,11 +13,21 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.error import ProcessDone
 from twisted.internet.task import Clock, deferLater
 from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.guard.keeper import PATIENCE_SECONDS, PROGRAM, GuardKeeper
+from carptwist.guard import process
+from carptwist.guard.keeper import (
+    MOST_SHORT_LIVES,
+    PATIENCE_SECONDS,
+    PING_SECONDS,
+    PROGRAM,
+    RETRY_SECONDS,
+    GuardKeeper,
+)
 from carptwist.interfaces import IGuard, Will
 from tests.contracts.guard import GuardContract, Step
 from tests.guard.host import GuardedHost
@@ -87,6 +97,7 @@ class _Guardless(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.done: list[str] = []
+        self.guards: list[Any] = []
 
     def addReader(self, reader: object) -> None:
         pass
@@ -95,6 +106,7 @@ class _Guardless(Clock):
 
     def spawnProcess(self, guard: Any, *command: object, childFDs: dict[int, int], **named: object) -> None:
         self.end = socket.socket(fileno=os.dup(childFDs[0]))
+        self.guards.append(guard)
         guard.makeConnection(self)
 
     pid = 7
@@ -118,6 +130,38 @@ class EndTests(SynchronousTestCase):
         clock.advance(PATIENCE_SECONDS)
         self.assertEqual(clock.done, ["KILL"])
         self.assertEqual(clock.end.recv(1), b"")
+
+
+class ShortLivesTests(SynchronousTestCase):
+    """Guards that end as soon as they are there."""
+
+    def test_one_a_second(self) -> None:
+        """After a few that were replaced at once: the daemon does not start processes without end."""
+        clock = _Guardless()
+        keeper = GuardKeeper(clock, note=Path("/nonexistent/note"), lacking=lambda why: None)
+        keeper.start()
+        for _ in range(MOST_SHORT_LIVES + 1):
+            self.end(clock)
+        self.assertEqual(len(clock.guards), 1 + MOST_SHORT_LIVES)
+        clock.advance(RETRY_SECONDS)
+        self.assertEqual(len(clock.guards), 2 + MOST_SHORT_LIVES)
+        # One that lasts has the next one replaced at once again.
+        for _ in range(int(PATIENCE_SECONDS) + 1):
+            clock.end.send(process.HELLO if not clock.guards[-1].is_present else process.PONG)
+            clock.guards[-1].doRead()
+            clock.advance(PING_SECONDS)
+        self.end(clock)
+        self.assertEqual(len(clock.guards), 3 + MOST_SHORT_LIVES)
+        clock.guards[-1].close()
+        clock.end.close()
+
+    def end(self, clock: _Guardless) -> None:
+        """The guard says that it is there, and ends."""
+        clock.end.send(process.HELLO)
+        guard = clock.guards[-1]
+        guard.doRead()
+        clock.end.close()
+        guard.processEnded(Failure(ProcessDone(0)))
 
 
 class ReplacementTests(KeeperCase):
