@@ -47,6 +47,7 @@ class Tape:
         self._records: list[Record] = []
         self._pending: Record | None = None
         self._waiting: deque[Callable[[], object]] = deque()
+        self._catching_up = False
 
     @property
     def busy(self) -> bool:
@@ -102,11 +103,15 @@ class Tape:
 
     def _end(self) -> None:
         self.now = None
-        while self._waiting and self.now is None:
+        if self._catching_up:
+            return  # not one within the other: there may be hundreds
+        self._catching_up = True
+        while self._waiting:
             try:
                 self._waiting.popleft()()
             except Exception:
                 self._log.failure("carp: what had to wait for something else failed")
+        self._catching_up = False
 
     # Below an input
 

@@ -47,6 +47,24 @@ class TapeTests(SynchronousTestCase):
             self.tape.input("C", (), lambda: 1 / 0)
         self.assertFalse(self.tape.busy)
 
+    def test_thousands_that_wait(self) -> None:
+        """Are done one after the other, in their order, and not one within the other; also if each has brought about
+        the next."""
+        done: list[int] = []
+
+        def wait(number: int) -> None:
+            self.tape.afterwards(lambda: self.tape.input("O", (number,), lambda: done.append(number)))
+
+        self.tape.input("C", (), lambda: [wait(number) for number in range(5000)])
+
+        def next_one(number: int) -> None:
+            done.append(number)
+            if number < 10_000:
+                self.tape.input("O", (number,), lambda: next_one(number + 1))
+
+        self.tape.input("C", (), lambda: next_one(5000))
+        self.assertEqual(done, list(range(10_001)))
+
     def test_what_nothing_follows_from_is_not_taken_down(self) -> None:
         """A frame is, if anything is said below it, or it matters."""
         self.tape.hear("em0/arp", b"1", lambda frame: None)
