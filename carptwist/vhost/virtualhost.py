@@ -515,6 +515,8 @@ class VirtualHost:
         # Else nobody takes us for the master, or nobody any more: a farewell would dethrone the one that there is.
 
     def _advertise(self, effect: Advertise) -> None:
+        if self.state is not State.MASTER and not _is_farewell(effect):
+            return  # whoever observed that it became MASTER has already asked for something else
         if self.state is State.MASTER and self._tenure.is_lapsed:
             # It waited for too long behind a plane at work.
             self._perform(self.machine.replaced(self._clock.seconds(), "was held up"))

@@ -322,6 +322,15 @@ class StopTests(VirtualHostCase):
         self.plane.finish()
         self.assertEqual(self.said, [("release",)])
 
+    def test_an_observer_that_wants_no_master(self) -> None:
+        """Nothing is said in the name of a MASTER that is over before it began."""
+        self.roster.observe(lambda vhost, became: vhost.asked(State.BACKUP))
+        self.start()
+        self.said.clear()
+        self.clock.advance(TIMEOUT)
+        self.assertIs(self.vhost.state, State.BACKUP)
+        self.assertEqual([said for said in self.said if said[0] in ("hold", "advertise", "announce")], [])
+
     def test_a_hold_that_ends_in_the_next_tenure(self) -> None:
         """The release between the two is still to come: nothing is held."""
         self.start()
