@@ -5,6 +5,7 @@
     Node
       |- ISystem                    the host: link monitor, planes, ports
       |- Roster -- VirtualHost      one per vhid, each with its plane
+      |- Groups                     of vhids that move together
       +- Attachment -- Voice        one per interface: three protocols, each on a port of its own
 
 What runs can be changed while it runs: a vhid that is added, changed or removed leaves the others as
@@ -36,6 +37,7 @@ from carptwist.protocols.arp import ArpProtocol
 from carptwist.protocols.neighbor import NeighborProtocol
 from carptwist.protocols.voice import Voice
 from carptwist.vhost.attachment import Attachment
+from carptwist.vhost.groups import Groups
 from carptwist.vhost.recollection import Recollection
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.surroundings import ORDINARY, commanded
@@ -73,6 +75,7 @@ class Node:
     ) -> None:
         self._read = read
         self.roster = Roster(knobs, reactor, surroundings)
+        self.groups = Groups(self.roster, reactor)
         self._reactor = reactor
         self._system = system
         #: Called when no vhid runs any more, and notebooks can be written for the last time.
@@ -110,6 +113,7 @@ class Node:
     @inlineCallbacks
     def stop(self) -> Generator[Deferred[Any], Any, None]:
         """Each MASTER bows out, and everything that was changed on the host is put back."""
+        self.groups.stop()
         yield DeferredList([maybeDeferred(vhost.stop).addErrback(self._failed_to_stop) for vhost in self.roster.all()])
         for attachment in self._attachments.values():
             attachment.stop()
@@ -159,6 +163,7 @@ class Node:
             self._attachments[config.interface].start()
             self._tell_what_is_missing([config.interface])
         vhost.start()
+        self.groups.review()
         return vhost
 
     @commanded
@@ -171,6 +176,7 @@ class Node:
         vhost = self._there(name)
         yield vhost.stop()
         self.roster.remove(vhost)
+        self.groups.review()
         self._recollections.pop(name).finish()
         interface = vhost.config.interface
         if not self.roster.on(interface) and interface in self._attachments:
@@ -192,6 +198,7 @@ class Node:
             self.add(config)
             return
         yield vhost.reconfigure(config)
+        self.groups.review()
         self._attachments[config.interface].sharing_changed()
 
     def _there(self, name: str) -> VirtualHost:

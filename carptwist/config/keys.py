@@ -164,6 +164,7 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 Key("plane", values.plane),
                 Key("dialect", values.dialect),
                 Key("replay", values.replay),
+                Key("group", values.group),
                 Key("peer", unicast.peer4, several=True),
                 Key("peer6", unicast.peer6, several=True),
                 Key("source", unicast.own_address, several=True),

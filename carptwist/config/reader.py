@@ -117,6 +117,7 @@ class _Reader:
         self._warnings: list[Problem] = []
         self._secrets: list[Secret] = []
         self._parts: dict[str, Any] = {}
+        self._groups: dict[str, list[_Found]] = {}
         self._vhids: list[VirtualHostConfig] = []
         self._vhid_lines: list[VirtualHostLines] = []
         self._named_lines: dict[str, int] = {}
@@ -155,6 +156,10 @@ class _Reader:
                     self._error(section.line, f"{label} {error}")
         for line, reason in conflicts(self._vhid_lines, self._parts.get("knobs", Knobs())):
             self._error(line, reason)
+        for name, members in self._groups.items():
+            if len(members) == 1:
+                text = f"{members[0].label} group = {name}: no other virtual host is in it"
+                self._warn(members[0].seen["group"], text)
         devd = self._parts.get("devd")
         if devd is not None and devd.unix == self._parts.get("control", ControlConfig()).unix:
             self._error(first_lines["devd"], f"[devd] unix = {shown(devd.unix)}: is the socket of [control] already")
@@ -264,13 +269,15 @@ class _Reader:
                 next(iter(found.values.get("plane", ())), None),
             )
         )
-        settings = found.one("advbase", "advskew", "plane", "dialect", "replay")
+        settings = found.one("advbase", "advskew", "plane", "dialect", "replay", "group")
         fault = dialect_fault(settings.get("dialect", Dialect.FREEBSD), found.all("address"))
         if fault is not None:
             self._error(found.seen["dialect"], f"{found.label} dialect: {fault}")
         elif self._unicast(found) and vhid is not None and interface is not None:
             settings["peers"], settings["peers6"], settings["sources"] = map(found.all, _OF_ONE_HOST)
             self._vhids.append(VirtualHostConfig(vhid, interface, found.all("address"), phrases, **settings))
+            for name in found.all("group"):
+                self._groups.setdefault(name, []).append(found)
 
     def _unicast(self, found: _Found) -> bool:
         """Whether peers and sources are right."""

@@ -30,7 +30,7 @@ from carptwist.config.spelling import key_of, spelled
 
 #: The settings of a vhid with which it goes on, state, timers and all. With any other it begins anew.
 LIVE: Final = frozenset(
-    {"addresses", "phrases", "advbase", "advskew", "dialect", "replay", "peers", "peers6", "sources"}
+    {"addresses", "phrases", "advbase", "advskew", "dialect", "replay", "group", "peers", "peers6", "sources"}
 )
 #: Host-wide settings that are looked at once, at the start.
 AT_START: Final = frozenset({"state_dir", "guard", "expire", "recorder"})

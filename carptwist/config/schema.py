@@ -7,6 +7,7 @@ else, and an embedding program that builds one by hand gets a ``ValueError`` tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -106,6 +107,13 @@ def interface_name_fault(name: str) -> str | None:
     return None
 
 
+def group_name_fault(name: str) -> str | None:
+    """Why no group of virtual hosts can have this name, or None."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", name):
+        return "must be 1 to 32 letters, digits, dots, hyphens and underscores, a letter or digit first"
+    return None
+
+
 @dataclass(frozen=True)
 class Knobs:
     """The host-wide settings, under the names of the sysctls ``net.inet.carp.*``."""
@@ -147,7 +155,7 @@ class VirtualHostConfig:
     advbase is in seconds, advskew in 1/256 s. ``phrases``: the first signs, all verify; without any
     the key is twenty zero octets, as in the kernels. With ``peers`` (IPv4) or ``peers6`` the advertisements of
     that family go to those hosts alone, and come from them alone. ``sources``: the own addresses to send from, one
-    of each family at most.
+    of each family at most. ``group``: the vhids of a host that have the same one move together.
     """
 
     vhid: int
@@ -159,6 +167,7 @@ class VirtualHostConfig:
     plane: PlaneKind = PlaneKind.MACVLAN
     dialect: Dialect = Dialect.FREEBSD
     replay: ReplayMode = ReplayMode.OBSERVE
+    group: str | None = None
     peers: tuple[IPv4Address, ...] = ()
     peers6: tuple[IPv6Address, ...] = ()
     sources: tuple[HostAddress, ...] = ()
@@ -171,6 +180,9 @@ class VirtualHostConfig:
         fault = dialect_fault(self.dialect, self.addresses)
         if fault is not None:
             raise ValueError(f"dialect = {self.dialect.value}: {fault}")
+        fault = group_name_fault(self.group) if self.group is not None else None
+        if fault is not None:
+            raise ValueError(f"group = {self.group}: {fault}")
         for key, given in (("peer", self.peers), ("peer6", self.peers6), ("source", self.sources)):
             for each in given:
                 fault = host_fault(each)

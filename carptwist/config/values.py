@@ -26,6 +26,7 @@ from carptwist.config.schema import (
     ReplayMode,
     StatusRange,
     TlsListen,
+    group_name_fault,
     interface_name_fault,
 )
 
@@ -83,6 +84,14 @@ def one_of(names: type[E]) -> Callable[[str], E]:
 plane = one_of(PlaneKind)
 dialect = one_of(Dialect)
 replay = one_of(ReplayMode)
+
+
+def group(text: str) -> str:
+    """The name of a group: a word that fits into a log line."""
+    fault = group_name_fault(text)
+    if fault is not None:
+        raise ValueError(fault)
+    return text
 
 
 def pattern(text: str) -> str:

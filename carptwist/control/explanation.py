@@ -11,9 +11,16 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import Any
 
+from carptwist.election.bearing import Bearing
 from carptwist.election.effects import Became
 from carptwist.election.machine import Machine
-from carptwist.election.precedence import UNITS_PER_SECOND, interval, is_bow_out, master_down_seconds
+from carptwist.election.precedence import (
+    UNITS_PER_SECOND,
+    interval,
+    interval_seconds,
+    is_bow_out,
+    master_down_seconds,
+)
 from carptwist.election.state import State
 from carptwist.vhost.peers import Peer
 from carptwist.vhost.roster import Roster
@@ -73,9 +80,27 @@ def _state(vhost: VirtualHost, roster: Roster, now: float) -> Iterator[str]:
     skew = f"advskew {configured}"
     if configured != effective:
         skew += f", with the demotion of {roster.ledger.sum} an effective advskew of {effective}"
-    yield f"It advertises, or would, every {_seconds(machine.own_interval)}: advbase {settings.advbase}, {skew}."
+    if machine.bearing is Bearing.YIELDING:
+        every = interval_seconds(settings.advbase, effective)
+        yield f"It advertises, or would, every {every:.3f} s, advbase {settings.advbase}, {skew}, but to be replaced."
+    else:
+        yield f"It advertises, or would, every {_seconds(machine.own_interval)}: advbase {settings.advbase}, {skew}."
+    yield from _group(vhost)
     if machine.last_resort:
         yield "This host is in maintenance: it is MASTER only where nobody else is."
+
+
+def _group(vhost: VirtualHost) -> Iterator[str]:
+    bearing, why = vhost.order
+    told = f"group {vhost.config.group}: {why}"
+    if bearing is Bearing.MODEST:
+        yield f"Held back: {told}: it preempts nobody."
+    elif bearing is Bearing.INSISTING:
+        yield f"Urged: {told}: it takes over from a slower master."
+    elif bearing is Bearing.YIELDING and vhost.state is State.MASTER:
+        yield f"Held back: {told}: whoever can takes its addresses at once, and until then they are served here."
+    elif bearing is Bearing.YIELDING:
+        yield f"Held back: {told}."
 
 
 def _comparison(vhost: VirtualHost, now: float) -> Iterator[str]:
@@ -112,7 +137,9 @@ def _would(machine: Machine, now: float, peer: Peer) -> str:
         return f"it would make this host {became.state.value} ({became.reason})"
     if machine.state is State.MASTER:
         return "it would change nothing: this host stays MASTER, and announces its addresses again"
-    if machine.preempt and not machine.last_resort:
+    if machine.bearing in (Bearing.YIELDING, Bearing.MODEST):
+        return "it would start the timeout anew: this host is held back by its group, and waits"
+    if machine.preempts and not machine.last_resort:
         return "it would start the timeout anew: this host is not the faster one, and waits"
     return "it would start the timeout anew: this host does not preempt, and waits until the master is silent"
 
@@ -129,8 +156,14 @@ def _changes(vhost: VirtualHost, roster: Roster, now: float) -> Iterator[str]:
         if machine.last_resort:
             yield "Nothing else makes it MASTER but `carpctl maintenance off` or `carpctl state`."
             return
-        if machine.preempt:
+        if machine.bearing is Bearing.YIELDING:
+            yield "MASTER: a farewell after which nobody else advertises."
+            yield f"MASTER by request, but to be replaced: carpctl state {vhost.name} master."
+            return
+        if machine.preempts:
             yield f"MASTER at once: an advertisement with an interval longer than {_seconds(machine.own_interval)}."
+        elif machine.preempt:
+            yield "It does not preempt now (its group): a slower master that is alive stays MASTER."
         else:
             yield "It does not preempt (net.inet.carp.preempt = 0): a slower master that is alive stays MASTER."
         if settings.advbase:

@@ -11,6 +11,7 @@ from typing import Any
 from carptwist import __version__
 from carptwist.config.schema import AddressWithPrefix, Configuration, ReplayMode, VirtualHostConfig
 from carptwist.control.unsaved import differences
+from carptwist.election.bearing import Bearing
 from carptwist.election.precedence import is_bow_out
 from carptwist.election.state import State
 from carptwist.vhost.peers import Peer
@@ -99,7 +100,8 @@ class StatusReport:
             "dialect": config.dialect.value,
             "plane": config.plane.value,
             "unicast": [str(peer) for peer in (*config.peers, *config.peers6)],
-            "group": None,
+            "group": config.group,
+            "held_back": _held_back(vhost),
             "addresses": [_text(address) for address in config.addresses],
             "virtual_mac": format_mac(virtual_mac(config.vhid)),
             "master": self._master(vhost),
@@ -157,6 +159,12 @@ class StatusReport:
     def _time(self, moment: float) -> str:
         wall = self._wall() - (self._seconds() - moment)
         return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
+
+
+def _held_back(vhost: VirtualHost) -> str | None:
+    """Why its group keeps it from doing what it otherwise would; None where it does not."""
+    bearing, why = vhost.order
+    return why if bearing in (Bearing.YIELDING, Bearing.MODEST) else None
 
 
 def _configured(running: VirtualHostConfig, loaded: VirtualHostConfig | None) -> str:

@@ -24,11 +24,13 @@ from __future__ import annotations
 from copy import copy
 from typing import NamedTuple
 
+from carptwist.election.bearing import GRACE_SECONDS, Bearing, offer
 from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
 from carptwist.election.precedence import (
     BOW_OUT,
     MAX_DEMOTE,
     MAX_SKEW,
+    UNITS_PER_SECOND,
     effective_advskew,
     interval,
     interval_seconds,
@@ -81,6 +83,7 @@ class Machine:
         self.settings = settings
         self.preempt = preempt
         self.last_resort = last_resort  # MASTER only while nobody else is
+        self.bearing = Bearing.FREE
         self.state = State.INIT
         self.reason = "not started"
         self.since = now
@@ -91,6 +94,7 @@ class Machine:
         self._announced_at = float("-inf")
         self._lapses_at = float("inf")  # when a MASTER that has said nothing since counts as replaced
         self._listens_until = float("-inf")  # and takes over from nobody
+        self._abandoned = False  # by a farewell that it has left to others
         self._reckon()
 
     # What others may ask
@@ -98,7 +102,14 @@ class Machine:
     @property
     def own_interval(self) -> int:
         """What this node advertises, or would: 1/256 s."""
-        return interval(*LAST_RESORT) if self.last_resort else self._interval
+        return interval(*self._told())
+
+    @property
+    def preempts(self) -> bool:
+        """Whether as BACKUP it takes over from a slower master that is alive."""
+        if self.bearing is Bearing.FREE:
+            return self.preempt
+        return self.bearing is Bearing.INSISTING
 
     @property
     def deadline(self) -> float | None:
@@ -227,6 +238,24 @@ class Machine:
             self._await_master(now, self.settings.families)
         return self._advertise_now(now) if self.state is State.MASTER else []
 
+    def bear(self, now: float, bearing: Bearing, reason: str) -> list[Effect]:
+        """Its group wants it to bear itself so from now on: see :mod:`carptwist.election.bearing`."""
+        before, self.bearing = self.bearing, bearing
+        if before is bearing or Bearing.YIELDING not in (before, bearing):
+            return []
+        effects = self._lapse(now)
+        self._reckon()
+        if self.state is State.MASTER:
+            if bearing is Bearing.YIELDING and self.settings.advbase == 0:
+                # Who does not preempt would not take an offer then.
+                return self.asked(now, State.BACKUP, reason)
+            # At once, so that the others can take it at once, or know that it is no longer to be had.
+            return self._advertise_now(now)
+        if self._abandoned:
+            # Nobody took it while we must not.
+            effects += self._take_over(now, "master has left")
+        return effects
+
     def demoted(self, now: float, demotion: int) -> list[Effect]:
         """The host-wide demotion is now ``demotion``."""
         if demotion == self._demotion:
@@ -263,7 +292,8 @@ class Machine:
         settings = self.settings
         if settings.counts_demotion:
             self.effective_advskew = settings.advskew
-            self.demote = max(0, min(MAX_DEMOTE, self._demotion))
+            yields = self.bearing is Bearing.YIELDING
+            self.demote = MAX_DEMOTE if yields else max(0, min(MAX_DEMOTE, self._demotion))
         else:
             self.effective_advskew = effective_advskew(settings.advskew, self._demotion)
             self.demote = 0
@@ -274,6 +304,9 @@ class Machine:
             # Even after a farewell: the others are to be faster.
             self._await_master(now, tuple(each for each in (family,) if each in self.settings.families))
             return []
+        if self.bearing is Bearing.YIELDING:
+            self._leave_to_others(now, family, advbase, advskew)
+            return []
         if now < self._listens_until:
             # It may be old. After a farewell nobody is waited for longer than that.
             if family not in self.settings.families:
@@ -283,7 +316,7 @@ class Machine:
             else:
                 self._await_master(now, (family,))
             return []
-        if self.preempt and self.own_interval < interval(advbase, advskew) and demote >= self.demote:
+        if self.preempts and self._interval < interval(advbase, advskew) and demote >= self.demote:
             # We would advertise more often than this master: we are the better one.
             return self._take_over(now, "preempting a slower master")
         if demote > self.demote:
@@ -297,6 +330,14 @@ class Machine:
             # Only then: nothing would ever stop the timer of a family that we have no address of.
             self._await_master(now, (family,), _promised(advbase, advskew))
         return []
+
+    def _leave_to_others(self, now: float, family: int, advbase: int, advskew: int) -> None:
+        self._abandoned = is_bow_out(advbase, advskew)
+        if self._abandoned:
+            grace = GRACE_SECONDS + self.settings.advskew / UNITS_PER_SECOND
+            self._await_master(now, self.settings.families, at_most=grace)
+        elif family in self.settings.families:
+            self._await_master(now, (family,), _promised(advbase, advskew))
 
     def _heard_as_master(self, now: float, advbase: int, advskew: int, demote: int) -> list[Effect]:
         if demote < self.demote or (demote == self.demote and interval(advbase, advskew) <= self.own_interval):
@@ -334,20 +375,28 @@ class Machine:
     def _advertise(self, now: float) -> Effect:
         settings = self.settings
         self._lapses_at = now + lease_seconds(settings.advbase, settings.advskew, self.effective_advskew)
+        return Advertise(*self._told(), self.demote)
+
+    def _told(self) -> tuple[int, int]:
+        """The advbase and advskew that it advertises, or would."""
         if self.last_resort:
-            return Advertise(*LAST_RESORT, self.demote)
-        return Advertise(self.settings.advbase, self.effective_advskew, self.demote)
+            return LAST_RESORT
+        if self.bearing is Bearing.YIELDING:
+            return offer(self.settings.advbase, self.settings.advskew)
+        return self.settings.advbase, self.effective_advskew
 
     def _announce(self, now: float) -> Effect:
         self._announced_at = now
         return Announce()
 
-    def _await_master(self, now: float, families: tuple[int, ...], promised: float = 0.0) -> None:
+    def _await_master(
+        self, now: float, families: tuple[int, ...], promised: float = 0.0, at_most: float = float("inf")
+    ) -> None:
         """Start the timeout anew; ``promised``: the patience that the master that was heard asks for, in seconds."""
         own = self._patience(self.settings)
         if self.settings.advbase == 0 and not self.settings.counts_demotion:
             own = max(own, promised)
-        due = now + own
+        due = now + min(own, at_most)
         for family in families:
             self._master_down[family] = due
 
@@ -386,6 +435,7 @@ class Machine:
         self._advertise_at = None
         self._repeat_announcement_at = None
         self._lapses_at = float("inf")
+        self._abandoned = False
         effects: list[Effect] = [Became(previous, state, reason)]
         if previous is State.MASTER:
             effects.append(Release())

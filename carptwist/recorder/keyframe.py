@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from carptwist.config.schema import Knobs
+from carptwist.election.bearing import Bearing
 from carptwist.election.demotion import Entry
+from carptwist.election.group import Group, Order, Phase
 from carptwist.election.state import State
 from carptwist.interfaces import Hearing, Will
 from carptwist.node import Node
@@ -60,6 +62,8 @@ def taken(node: Node, now: float) -> Plain:
         "expiry": _of_deadline(roster._expiry),
         "vhosts": [_of_vhost(vhost) for vhost in roster.all()],
         "attachments": [_of_attachment(each, now) for each in node._attachments.values()],
+        "groups": {name: _of_group(group) for name, group in node.groups._groups.items()},
+        "review": _of_deadline(node.groups._deadline),
     }
 
 
@@ -92,6 +96,8 @@ def restore(node: Node, keyframe: Plain) -> None:
         _restore_deadline(vhost._retry, each["retry"])
         _restore_deadline(vhost._tenure._again, each["tenure"]["again"])
     _restore_deadline(roster._expiry, keyframe["expiry"])
+    node.groups._groups = {name: _to_group(group) for name, group in keyframe["groups"].items()}
+    _restore_deadline(node.groups._deadline, keyframe["review"])
 
 
 def _deadlines(node: Node) -> Iterator[Deadline]:
@@ -105,6 +111,7 @@ def _deadlines(node: Node) -> Iterator[Deadline]:
         voice = attachment._voice
         if isinstance(voice, Voice):
             yield voice._advertisements.destinations.resolution._deadline
+    yield node.groups._deadline
 
 
 def _of_deadline(deadline: Deadline) -> Plain:
@@ -123,6 +130,7 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
     machine, sending, peers = vhost.machine, vhost.sending, vhost.peers
     return {
         "config": plain.of_config(vhost.config),
+        "order": [vhost.order.bearing.value, vhost.order.why],
         "counter": vhost.counter._last,
         "holds": vhost._holds,
         "tenure": _of_tenure(vhost._tenure),
@@ -136,6 +144,8 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
         "machine": {
             "preempt": machine.preempt,
             "last_resort": machine.last_resort,
+            "bearing": machine.bearing.value,
+            "abandoned": machine._abandoned,
             "state": machine.state.value,
             "reason": machine.reason,
             "since": machine.since,
@@ -156,6 +166,8 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
 
 def _restore_vhost(vhost: VirtualHost, state: Plain) -> None:
     machine, sending, peers = vhost.machine, vhost.sending, vhost.peers
+    bearing, why = state["order"]
+    vhost.order = Order(Bearing(bearing), why)
     vhost.counter._last = state["counter"]
     vhost._holds = state["holds"]
     _restore_tenure(vhost, state["tenure"])
@@ -169,6 +181,8 @@ def _restore_vhost(vhost: VirtualHost, state: Plain) -> None:
     rules = state["machine"]
     machine.preempt = rules["preempt"]
     machine.last_resort = rules["last_resort"]
+    machine.bearing = Bearing(rules["bearing"])
+    machine._abandoned = rules["abandoned"]
     machine.state = State(rules["state"])
     machine.reason = rules["reason"]
     machine.since = rules["since"]
@@ -225,6 +239,33 @@ def _to_peer(plain: Plain) -> Peer:
     peer = Peer(last_heard, Hearing(**fields))
     peer.heard = heard
     return peer
+
+
+# Groups
+
+
+def _of_group(group: Group) -> Plain:
+    return {
+        "phase": group.phase.value,
+        "deadline": group.deadline,
+        "decider": group._decider,
+        "was_able": group._was_able,
+        "able_since": group._able_since,
+        "losses": group._losses,
+        "lost_at": group._lost_at,
+    }
+
+
+def _to_group(state: Plain) -> Group:
+    group = Group()
+    group.phase = Phase(state["phase"])
+    group.deadline = state["deadline"]
+    group._decider = state["decider"]
+    group._was_able = state["was_able"]
+    group._able_since = state["able_since"]
+    group._losses = state["losses"]
+    group._lost_at = state["lost_at"]
+    return group
 
 
 # Interfaces

@@ -64,6 +64,7 @@ def of_config(config: VirtualHostConfig) -> Plain:
         "plane": config.plane.value,
         "dialect": config.dialect.value,
         "replay": config.replay.value,
+        "group": config.group,
         "peers": [str(each) for each in config.peers],
         "peers6": [str(each) for each in config.peers6],
         "sources": [str(each) for each in config.sources],

@@ -37,6 +37,7 @@ def render(status: dict[str, Any], *, paint: Callable[[str], str] = str) -> str:
         f"{vhid['vhid']}@{vhid['interface']}: {vhid['reason']}" for vhid in status["vhids"] if vhid["state"] == "INIT"
     ]
     parts.append("\n".join(line for text in stuck for line in _wrapped(text)))
+    parts.append("\n".join(line for text in _held_back(status["vhids"]) for line in _wrapped(text)))
     counts = {name: count for name, count in status["stats"].items() if count and not name.endswith(("packets", "6"))}
     refused, believed = _without_believed(counts, status["vhids"])
     if refused:
@@ -65,6 +66,14 @@ def _unprotected(vhids: Sequence[dict[str, Any]]) -> list[str]:
         for vhid in vhids
         for peer in vhid.get("peers", [])
         if peer.get("replay_protection") == UNPROTECTED
+    ]
+
+
+def _held_back(vhids: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        f"{vhid['vhid']}@{vhid['interface']}: held back: group {vhid['group']}: {vhid['held_back']}"
+        for vhid in vhids
+        if vhid.get("held_back") and vhid["state"] != "INIT"
     ]
 
 

@@ -29,8 +29,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from carptwist.config.schema import Dialect, VirtualHostConfig
+from carptwist.election.bearing import Bearing
 from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
+from carptwist.election.group import Order
 from carptwist.election.machine import Machine, Settings
 from carptwist.election.memory import fair_share
 from carptwist.election.precedence import (
@@ -113,6 +115,7 @@ class VirtualHost:
             demotion=roster.ledger.sum,
             last_resort=roster.last_resort,
         )
+        self.order = Order(Bearing.FREE)  # of its group
         self.tenants = roster.tenants(config.name)
         self._roster = roster
         self._clock = clock
@@ -315,6 +318,12 @@ class VirtualHost:
     def resort(self, last: bool) -> None:
         """This node is the last resort from now on, or no longer: see :meth:`Machine.resort`."""
         self._perform(self.machine.resort(self._clock.seconds(), last))
+
+    def bear(self, order: Order) -> None:
+        """Its group wants this of it."""
+        before, self.order = self.order, order
+        if order.bearing is not before.bearing:
+            self._perform(self.machine.bear(self._clock.seconds(), order.bearing, f"group: {order.why}"))
 
     @commanded
     def asked(self, state: State) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_interface
 
 import pytest
@@ -444,6 +445,21 @@ def test_timings_that_surprise_are_warned_about() -> None:
             "FreeBSD cannot be set to it"
         ),
     ]
+
+
+def test_groups() -> None:
+    """A name is a word. A group of one is probably a mistake; a group may have members on any interfaces."""
+    second = HOST.replace("1@em0", "2@em1").replace(".1.1", ".2.1") + "group = edge\n"
+    together = reading(HOST + "group = edge\n" + second)
+    assert [vhid.group for vhid in together.configuration.vhids] == ["edge", "edge"]
+    assert together.warnings == ()
+    assert reading(HOST).configuration.vhids[0].group is None
+    assert warnings(HOST + second) == ["7: [vhid 2@em1] group = edge: no other virtual host is in it"]
+    must = "must be 1 to 32 letters, digits, dots, hyphens and underscores, a letter or digit first"
+    for name in ("two words", "-a", "é", "a" * 33, "a/b"):
+        assert errors(HOST + f"group = {name}\n") == [f"4: [vhid 1@em0] group = {name}: {must}"]
+    with pytest.raises(ValueError, match="group = two words: must be 1 to 32"):
+        replace(together.configuration.vhids[0], group="two words")
 
 
 def test_a_phrase_file_is_beside_the_configuration() -> None:

@@ -55,6 +55,13 @@ def test_settings_are_told_as_they_are_written() -> None:
     ]
 
 
+def test_a_group_is_joined_and_left_while_it_runs() -> None:
+    """State and timers go on."""
+    after = replace(ONE, group="edge")
+    assert told(BOTH, Configuration(vhids=(after, TWO))) == ["2@em0: unchanged", "1@em0: group none -> edge"]
+    assert told(Configuration(vhids=(after,)), Configuration(vhids=(ONE,))) == ["1@em0: group edge -> none"]
+
+
 def test_a_pass_phrase_is_never_told() -> None:
     """Only that it has changed."""
     after = replace(ONE, phrases=(Phrase(b"second secret"), Phrase(b"third secret")))

@@ -6,10 +6,12 @@ from typing import Any
 
 from carptwist.config.schema import Knobs
 from carptwist.control.commands import BadRequestError, NotFoundError
+from carptwist.election.bearing import Bearing
+from carptwist.election.group import Order
 from tests.control.support import PHRASE, ControlTestCase, vhid
 
 
-class ExplanationTests(ControlTestCase):
+class ExplanationCase(ControlTestCase):
     """Of node a, beside others."""
 
     def explained(self, name: str = "1@em0") -> dict[str, str]:
@@ -21,6 +23,10 @@ class ExplanationTests(ControlTestCase):
     def neighbour(self, **settings: Any) -> None:
         self.start(self.system("b"), [vhid(1, **settings)])
         self.clock.pump([0.01] * 800)
+
+
+class ExplanationTests(ExplanationCase):
+    """Of vhids without a group."""
 
     def test_a_master(self) -> None:
         """State, since when, why, and what would end it."""
@@ -102,3 +108,43 @@ class PreemptingTests(ExplanationTests):
         self.answer(self.client().ifconfig("em0", ["vhid", "1", "advskew", "100"]))
         self.neighbour(advskew=10)
         self.assertIn("not the faster one, and waits", self.explained()["last advertisement heard"])
+
+
+class GroupExplanationTests(ExplanationCase):
+    """Of a vhid that its group wants something of."""
+
+    def ordered(self, bearing: Bearing, why: str = "2@em1 is not able to be MASTER here (interface down em1)") -> None:
+        vhost = self.node.find("1@em0")
+        assert vhost is not None
+        vhost.bear(Order(bearing, why))
+
+    def test_a_master_that_is_held_back(self) -> None:
+        """What it offers, and that it serves."""
+        self.clock.pump([0.01] * 400)
+        self.ordered(Bearing.YIELDING)
+        told = self.explained()
+        self.assertIn("every 1.000 s, advbase 1, advskew 0, but to be replaced", told["state"])
+        self.assertIn("2@em1 is not able to be MASTER here (interface down em1): whoever can takes", told["state"])
+        self.assertIn("an interval of 254.000 s or less", told["what would change it"])
+
+    def test_a_backup_that_is_held_back(self) -> None:
+        """What it does not do now."""
+        self.answer(self.client().ifconfig("em0", ["vhid", "1", "advskew", "100"]))
+        self.neighbour(advskew=10)
+        self.ordered(Bearing.YIELDING)
+        told = self.explained()
+        self.assertIn("2@em1 is not able to be MASTER here (interface down em1).", told["state"])
+        self.assertIn("held back by its group, and waits", told["last advertisement heard"])
+        self.assertIn("a farewell after which nobody else advertises", told["what would change it"])
+        self.desk.sysctl("me", "preempt", "1")
+        self.ordered(Bearing.MODEST, "3@em0, which decides, is not MASTER here")
+        told = self.explained()
+        self.assertIn("3@em0, which decides, is not MASTER here: it preempts nobody", told["state"])
+        self.assertIn("does not preempt now (its group)", told["what would change it"])
+        self.desk.sysctl("me", "preempt", "0")
+        self.ordered(Bearing.INSISTING, "3@em0, which decides, is MASTER here")
+        told = self.explained()
+        self.assertIn("which decides, is MASTER here: it takes over from a slower master", told["state"])
+        self.assertIn(
+            "MASTER at once: an advertisement with an interval longer than 1.391 s", told["what would change it"]
+        )

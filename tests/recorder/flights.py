@@ -22,8 +22,11 @@ def fly(seed: int, *, octets: int = ROOM) -> World:
     random = Random(seed)
     cluster = draw(random)
     with World(seed, recorded=octets) as world:
+        group = "edge" if seed % 2 else None
         for member in cluster.members:
-            world.add(member.name, member.configuration, {"em0": "lan"}, Nature(jitter=JITTER_SECONDS)).start()
+            vhids = tuple(replace(vhid, group=group) for vhid in member.configuration.vhids)
+            configuration = replace(member.configuration, vhids=vhids)
+            world.add(member.name, configuration, {"em0": "lan"}, Nature(jitter=JITTER_SECONDS)).start()
         hosts = list(world.hosts.values())
         for _ in range(STEPS):
             world.run(random.uniform(0.1, 8))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from carptwist.election.group import Group
 from carptwist.protocols.voice import Voice
 from carptwist.recorder import keyframe
 from carptwist.simulation.world import World
@@ -16,20 +17,23 @@ from tests.properties.clusters import draw
 
 #: What each object of a node has: in a keyframe, or (in brackets) following from what is, or deciding nothing.
 KNOWN = {
-    "Node": "roster _attachments (_reactor _system _read _recollections _guard last_words)",
+    "Node": "roster groups _attachments (_reactor _system _read _recollections _guard last_words)",
     "Roster": "knobs ledger last_resort _expiry _by_interface "
     "(counters surroundings _clock _observers _heeding _witnesses _tenants)",
     "Ledger": "_entries",
-    "VirtualHost": "config counter transitions received machine peers sending _link _obstacles _deadline _retry _holds "
-    "_tenure _has_spoken _retry_seconds _voice "
+    "VirtualHost": "config order counter transitions received machine peers sending _link _obstacles _deadline _retry "
+    "_holds _tenure _has_spoken _retry_seconds _voice "
     # Being at work is not being quiet.
     "(name shared plane _roster _clock _agenda tenants) "
     # For people: what was refused, disputed and said.
     "(conflicts replays refusals turned_away _outlook) "
     # Answered from the record.
     "(replay)",
-    "Machine": "settings preempt state reason since last_resort _demotion _master_down _advertise_at "
-    "_repeat_announcement_at _announced_at _lapses_at _listens_until (effective_advskew demote _interval)",
+    "Machine": "settings preempt bearing state reason since last_resort _abandoned _demotion _master_down "
+    "_advertise_at _repeat_announcement_at "
+    "_announced_at _lapses_at _listens_until (effective_advskew demote _interval)",
+    "Groups": "_groups _deadline (_roster _clock _unobserve _stopped)",
+    "Group": "phase deadline _decider _was_able _able_since _losses _lost_at",
     "Counter": "_last (_draw)",
     "Peers": "_by_source _family_heard (last)",
     "SendAccount": "sent errors _errors_in_a_row _sends_in_a_row (_name _interface _roster)",
@@ -58,7 +62,7 @@ def parts_of(world: World) -> Iterator[Any]:
     destinations = voice._advertisements.destinations
     yield from (node, node.roster, node.roster.ledger, vhost, vhost.machine, vhost.counter, vhost.peers, vhost.sending)
     yield from (vhost._tenure, vhost._deadline, attachment, voice, voice._advertisements, voice._arp, voice._neighbor)
-    yield from (destinations, destinations.resolution)
+    yield from (destinations, destinations.resolution, node.groups, Group())
 
 
 @pytest.fixture(scope="module")

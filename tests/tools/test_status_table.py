@@ -7,6 +7,8 @@ from ipaddress import ip_address
 
 from carptwist.config.schema import Configuration, ReplayMode
 from carptwist.control.status import StatusReport
+from carptwist.election.bearing import Bearing
+from carptwist.election.group import Order
 from carptwist.tools.status_table import render
 from carptwist.wire import carp
 from carptwist.wire.advertisement import frame4
@@ -39,6 +41,23 @@ class StatusTableTests(NodeCase):
         shown = self.text(ReplayMode.OBSERVE)
         self.assertIn("heard before, and believed all the same (replay = observe): 2", shown)
         self.assertNotIn("refused", shown)
+
+    def test_held_back(self) -> None:
+        """Whoever its group keeps from what it would do is told of, with the reason, and in the JSON as well."""
+        vhost = self.vhid(1, "192.0.2.1/24")
+        report = StatusReport(
+            self.roster, host="node", seconds=self.clock.seconds, wall=lambda: 0.0, loaded=Configuration
+        )
+        self.assertIsNone(report.snapshot()["vhids"][0]["held_back"])
+        self.assertNotIn("held back", render(report.snapshot()))
+        vhost.config = replace(vhost.config, group="edge")
+        why = "2@em1 is not able to be MASTER here (interface down em1)"
+        for bearing, held in ((Bearing.YIELDING, why), (Bearing.MODEST, why), (Bearing.INSISTING, None)):
+            vhost.bear(Order(bearing, why))
+            told = report.snapshot()["vhids"][0]
+            self.assertEqual((told["group"], told["held_back"]), ("edge", held))
+            shown = " ".join(render(report.snapshot()).split())
+            self.assertEqual(f"1@em0: held back: group edge: {why}" in shown, held is not None)
 
     def test_unprotected(self) -> None:
         """A peer that repeats itself is named."""
