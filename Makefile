@@ -49,19 +49,20 @@ lint: $(VENV)/tested-with
 types: $(VENV)/tested-with
 	$(BIN)/mypy
 
-# Three at the same time: two halves of the labs, which mostly wait for the clock, and all that computes, which gives
-# way to them. Processes of their own, since one with threads cannot enter a user namespace.
+# Four at the same time: two halves of the labs, which mostly wait for the clock, and what computes, which gives way to
+# them. Labs are processes of their own, since one with threads cannot enter a user namespace.
 # 100 % of the branches of wire and election: the configuration is in setup.cfg.
 LABS := $(sort $(wildcard tests/lab/test_*.py))
-HALF := $(shell expr $(words $(LABS)) / 2)
-LAB := $(BIN)/python -m pytest -p no:cacheprovider
+HALF := $(wordlist 1,$(shell expr $(words $(LABS)) / 2),$(LABS))
+PYTEST := -m pytest -p no:cacheprovider
 
 unit: $(VENV)/tested-with
-	@$(LAB) $(wordlist 1,$(HALF),$(LABS)) > .lab1.log 2>&1 & one=$$!; \
-	$(LAB) $(filter-out $(wordlist 1,$(HALF),$(LABS)),$(LABS)) > .lab2.log 2>&1 & two=$$!; \
-	nice -n 19 $(BIN)/python -m coverage run -m pytest --ignore=tests/lab; rest=$$?; \
-	wait $$one; one=$$?; wait $$two; two=$$?; cat .lab1.log .lab2.log; rm -f .lab1.log .lab2.log; \
-	test "$$rest$$one$$two" = 000
+	@$(BIN)/python $(PYTEST) $(HALF) > .unit1.log 2>&1 & one=$$!; \
+	$(BIN)/python $(PYTEST) $(filter-out $(HALF),$(LABS)) > .unit2.log 2>&1 & two=$$!; \
+	nice -n 19 $(BIN)/python $(PYTEST) tests/properties > .unit3.log 2>&1 & three=$$!; \
+	nice -n 19 $(BIN)/python -m coverage run $(PYTEST) --ignore=tests/lab --ignore=tests/properties; failed=$$?; \
+	for each in $$one $$two $$three; do wait $$each || failed=1; done; \
+	cat .unit1.log .unit2.log .unit3.log; rm -f .unit1.log .unit2.log .unit3.log; exit $$failed
 	$(BIN)/python -m coverage report
 
 # What the tests run against, as command:package of Debian. Without root the tests say what they miss.
