@@ -92,7 +92,7 @@ class Shells:
             self._ports.append(port)
         except ImportError as error:
             _log.error(
-                "carp: manhole: no {what} at {place}: {error}: pip install 'carptwist[admin]'",
+                "carp: manhole: no {what} at {place}: {error}: pip install '.[admin]'",
                 what=what,
                 place=place,
                 error=error,

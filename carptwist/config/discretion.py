@@ -27,8 +27,8 @@ def shown(text: str) -> str:
 
 
 def shown_value(key: Key, text: str, indented: bool) -> str:
-    """`` = VALUE``, or nothing where the value is a phrase or might be one that has slipped."""
-    if key.secret or (key.name != "pass_file" and "pass" in text.lower()):
+    """`` = VALUE``, or nothing where the value is a phrase, might be one that has slipped, or has a password in it."""
+    if key.secret or (key.name != "pass_file" and "pass" in text.lower()) or (key.name == "url" and "@" in text):
         return ""
     if indented and not _LIKE_AN_ADDRESS.fullmatch(text):
         return ""

@@ -198,6 +198,14 @@ def test_syncs_have_names_of_their_own() -> None:
     ]
 
 
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    """What is wrong with it is said all the same."""
+    text = HOST + "[check a]\nurl = http://admin:hunter2@192.0.2.9/\n"
+    (complaint,) = errors(text)
+    assert "no user or password stands in the address" in complaint
+    assert "hunter2" not in complaint
+
+
 def test_what_a_hook_can_get_wrong() -> None:
     """Each error with its place."""
     text = HOST + "[hook a]\naction = x 'y\n[hook b]\nmatch = (\naction = x\n[hook b]\naction = x\n"
