@@ -15,8 +15,10 @@ import pytest
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.election.effects import Announce
+from carptwist.election.effects import Advertise, Announce
 from carptwist.election.machine import Machine
+from carptwist.election.precedence import is_bow_out
+from carptwist.election.state import State
 from carptwist.simulation import breaker
 from carptwist.simulation.breaker import Breakage, complete, draw, search, shrink, trial
 from carptwist.simulation.library import load_scenario
@@ -96,7 +98,17 @@ class TeethTests(SynchronousTestCase):
 
     def test_a_backup_that_speaks(self) -> None:
         """What it wanted to say as MASTER is said afterwards."""
+        proper = VirtualHost._advertise
+
+        def out_of_turn(vhost: VirtualHost, effect: Advertise) -> None:
+            if vhost.state is State.MASTER or is_bow_out(effect.advbase, effect.advskew) or vhost._voice is None:
+                proper(vhost, effect)
+                return
+            for family in vhost.machine.settings.families:
+                vhost._voice.advertise(vhost, family, effect)
+
         self.patch(Agenda, "forget", lambda *_: None)
+        self.patch(VirtualHost, "_advertise", out_of_turn)
         self.caught("no voice but a MASTER's", 3)
 
     def test_a_backup_that_announces(self) -> None:
