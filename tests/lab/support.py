@@ -84,8 +84,12 @@ class SceneTestCase(unittest.TestCase):
         self.assertEqual(scene.offences(), [], "\n".join(daemon.tail() for daemon in scene.daemons.values()))
 
     def start_pair(self, scene: Scene, a: str | None = None, b: str | None = None) -> None:
-        """Start the daemons of a and b, and wait until a serves and b waits for its death."""
-        scene.daemon("a", a if a is not None else configuration(advskew=0))
+        """Start the daemons of a and b, and wait until a serves and b waits for its death.
+
+        The interpreter of b starts when a listens: without ``preempt`` whoever is first by more than the difference of
+        their timeouts stays.
+        """
+        scene.daemon("a", a if a is not None else configuration(advskew=0)).expect("INIT -> BACKUP")
         scene.daemon("b", b if b is not None else configuration(advskew=100))
         scene.await_master("a")
         self.await_backup(scene, "b")

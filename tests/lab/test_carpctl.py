@@ -245,8 +245,8 @@ class ReasonTests(SceneTestCase):
 
     def start_pair_of(self, scene: Scene, **settings: Any) -> None:
         scene.daemon("a", configuration(**{"advskew": 0, **settings}))
-        scene.daemon("b", configuration(**{"advskew": 100, **settings}))
         scene.await_master("a")
+        scene.daemon("b", configuration(**{"advskew": 100, **settings}))
 
     def test_explain(self) -> None:
         """A BACKUP says what it heard and what it waits for; a wrong digest is named as what it is."""

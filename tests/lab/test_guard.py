@@ -283,8 +283,9 @@ class ExpiryTests(GuardCase):
         """A BACKUP's addresses wait for as long as need be; without ``expire`` a MASTER's stay for good."""
         scene = self.scene()
         scene.daemon("a", configuration(advskew=0, preempt=False))
-        scene.daemon("b", configuration(advskew=100, preempt=False, knobs=["expire = no"]))
         scene.await_master("a")
+        scene.daemon("b", configuration(advskew=100, preempt=False, knobs=["expire = no"]))
+        scene.await_backup("b")
         self.pause(scene, 1.5)
         self.assertEqual(self.lifetimes(scene, "a"), {"mortal"})
         self.assertEqual(self.lifetimes(scene, "b"), {"for good"})

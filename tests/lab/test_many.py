@@ -59,7 +59,7 @@ class TwoInterfacesTests(SceneTestCase):
         second = scene.lab.lan("second")
         for number, host in enumerate(scene.hosts.values(), 2):
             second.connect(host, "em1", [f"203.0.113.{number}/24"])
-        for name, skews in {"a": (0, 100), "b": (100, 0)}.items():
+        for name, skews in {"a": (0, 240), "b": (240, 0)}.items():
             sections = [
                 section(1, "em0", "192.0.2.1/24", skews[0]),
                 section(1, "em1", "203.0.113.1/24", skews[1]),
