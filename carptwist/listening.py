@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
@@ -30,3 +31,57 @@ def _listen(reactor: Any, path: Path, mode: int, factory: IProtocolFactory) -> D
     finally:
         os.umask(umask)
     return listening
+
+
+class Door(NamedTuple):
+    """Who may connect, and who is met there."""
+
+    mode: int
+    factory: IProtocolFactory
+
+
+class Doors:
+    """The UNIX sockets of one kind, by path; which they are may change while the daemon runs."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._ports: dict[str, IListeningPort] = {}
+
+    def open(self, path: str, door: Door) -> Deferred[None]:
+        """One more. Fails as :func:`listen` does."""
+
+        def listens(port: IListeningPort) -> None:
+            self._ports[path] = port
+
+        return listen(self._reactor, path, door.mode, door.factory).addCallback(listens)
+
+    @inlineCallbacks
+    def exchange(self, wanted: Mapping[str, Door]) -> Generator[Deferred[Any], Any, None]:
+        """Be those, by path, and no others. Who is connected stays.
+
+        Fails with OSError, whose text is for the operator, if one of them cannot be: then they are as before.
+        """
+        opened: list[str] = []
+        try:
+            for path, door in wanted.items():
+                if path not in self._ports:
+                    yield self.open(path, door)
+                    opened.append(path)
+                else:
+                    os.chmod(path, door.mode)
+        except Exception as error:
+            for path in opened:
+                yield self._close(path)
+            raise OSError(str(error)) from None
+        for path in tuple(self._ports):
+            if path not in wanted:
+                yield self._close(path)
+
+    @inlineCallbacks
+    def close(self) -> Generator[Deferred[Any], Any, None]:
+        """None of them any more."""
+        for path in tuple(self._ports):
+            yield self._close(path)
+
+    def _close(self, path: str) -> Deferred[Any]:
+        return maybeDeferred(self._ports.pop(path).stopListening)

@@ -12,15 +12,15 @@ vhid with the settings that it had, and the others to be done. What is unchanged
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, assert_never
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, fail, inlineCallbacks, maybeDeferred
 from twisted.logger import Logger
 
-from carptwist.config.reload import AT_START, Add, Change, Checks, Hooks, Keep, Knob, Later, Remove, Step, line, steps
-from carptwist.config.schema import CheckConfig, Configuration, HookConfig, VirtualHostConfig
+from carptwist.config.reload import AT_START, Add, Change, Keep, Knob, Later, Part, Remove, Step, line, steps
+from carptwist.config.schema import Configuration, VirtualHostConfig
 from carptwist.configuration import ConfigurationError, Reading, load, save
 from carptwist.node import Node
 from carptwist.planes import PlaneError
@@ -47,8 +47,8 @@ class Revision:
     """What one node is set to.
 
     :param loaded: the configuration that it starts with.
-    :param set_hooks: puts other hooks in the place of those that there are.
-    :param set_checks: the same with checks.
+    :param exchange: for each of :data:`carptwist.config.reload.PARTS` what puts another one in the place of that which
+        there is. It may give a Deferred, and fails with OSError or ValueError if it cannot, as often as it is asked.
     :param path: the configuration file, None where there is none.
     :param aside: where files are read, so that no advertisement waits for one.
     """
@@ -60,16 +60,14 @@ class Revision:
         loaded: Configuration,
         *,
         node: Node,
-        set_hooks: Callable[[Sequence[HookConfig]], object],
-        set_checks: Callable[[Sequence[CheckConfig]], object] = lambda checks: None,
+        exchange: Mapping[str, Callable[[Any], object]],
         path: str | None = None,
         aside: Aside = maybeDeferred,
     ) -> None:
         self.loaded = loaded  # what was read last
         self._in_force = loaded  # what holds of it, but for vhids and knobs, which say for themselves
         self._node = node
-        self._set_hooks = set_hooks
-        self._set_checks = set_checks
+        self._exchange = exchange
         self.path = path
         self._aside = aside
         self._turn = DeferredLock()
@@ -214,14 +212,8 @@ class Revision:
                 knobs: dict[str, Any] = {step.name: step.after}
                 self._node.roster.set_knobs(replace(self._node.roster.knobs, **knobs))
                 return None
-            case Hooks():
-                self._set_hooks(step.after)
-                self._in_force = replace(self._in_force, hooks=step.after)
-                return None
-            case Checks():
-                self._set_checks(step.after)
-                self._in_force = replace(self._in_force, checks=step.after)
-                return None
+            case Part():
+                return maybeDeferred(self._exchange[step.part], step.after).addCallback(lambda _: self._exchanged(step))
             case Add():
                 return self._add(step.config)
             case Remove():
@@ -232,6 +224,10 @@ class Revision:
                 return self._node.change(step.after)
             case _:
                 assert_never(step)
+
+    def _exchanged(self, step: Part) -> None:
+        part: dict[str, Any] = {step.part: step.after}
+        self._in_force = replace(self._in_force, **part)
 
     @inlineCallbacks
     def _add(self, config: VirtualHostConfig) -> Generator[Deferred[Any], Any, str | None]:

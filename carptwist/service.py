@@ -7,10 +7,10 @@
       |- Checks                     what demotes this host while it fails
       |- Hooks                      commands that run when a vhid changes its state
       |- Webhooks                   servers that are told of changes
-      |- EventStream                for programs that read devd(8)'s pipe
+      |- Syncs                      programs that synchronise state tables
+      |- Pipe                       for programs that read as from devd(8)
       |- Revision                   the configuration in force, and how it is exchanged
-      |- control listener           for carpctl
-      +- sync listeners             for programs that synchronise state tables
+      +- control listener           for carpctl
 
 It starts in the order of that picture, and stops the other way round: nobody can ask any more, each
 MASTER bows out, everything that was changed on the host is put back.
@@ -48,15 +48,16 @@ from carptwist.control.status import StatusReport
 from carptwist.control.tls import server_endpoint
 from carptwist.election.effects import Became
 from carptwist.hooks.devd import EventStream
+from carptwist.hooks.pipe import Pipe
 from carptwist.hooks.script import Change, Hooks
 from carptwist.hooks.webhooks import Webhooks
 from carptwist.http.names import Names
 from carptwist.http.posting import Posting
 from carptwist.interfaces import ISystem
 from carptwist.lateness import Lateness
-from carptwist.listening import listen
+from carptwist.listening import Doors, listen
 from carptwist.node import Node
-from carptwist.protocols.sync import StateSync, SyncFactory, tell
+from carptwist.protocols.syncs import Syncs
 from carptwist.recorder.flight import FlightRecorder
 from carptwist.revision import Outcome, Revision
 from carptwist.vhost.virtualhost import VirtualHost
@@ -101,8 +102,13 @@ class CarpService(Service):
         self.revision = Revision(
             configuration,
             node=self.node,
-            set_hooks=self._hooks.replace,
-            set_checks=self._checks.replace,
+            exchange={
+                "hooks": self._hooks.replace,
+                "checks": self._checks.replace,
+                "webhooks": lambda configs: self._webhooks.replace(configs),
+                "syncs": lambda configs: self._syncs.replace(configs),
+                "devd": lambda config: self._pipe.replace(config),
+            },
             path=path,
             aside=self._aside,
         )
@@ -115,11 +121,10 @@ class CarpService(Service):
             demotion=lambda: self.node.roster.ledger.sum,
             draw=random.random,
         )
-        self._syncs = {config.name: StateSync(config, self.node.roster) for config in configuration.syncs}
+        self._syncs = Syncs(configuration.syncs, self.node.roster, Doors(reactor))
         self._lateness = Lateness(reactor, self.node.roster.counters)
-        self._events = EventStream(reactor)
-        self._ears: list[IListeningPort] = []  # where others tell us something
-        self._mouths: list[IListeningPort] = []  # where we tell others
+        self._pipe = Pipe(configuration.devd, EventStream(reactor), Doors(reactor))
+        self._ears: list[IListeningPort] = []  # where people tell us something
         self._shells: Shells | None = None
         self._starting: Deferred[None] | None = None
         self._has_started = False
@@ -146,7 +151,7 @@ class CarpService(Service):
             self._maintenance,
             seconds=time.perf_counter,
             in_turn=self.revision.in_turn,
-            sync=self._sync,
+            sync=self._syncs.tell,
         )
 
     def startService(self) -> None:
@@ -189,14 +194,13 @@ class CarpService(Service):
         self.node.roster.heed(lambda change: self._webhooks.demoted(*change))
         self.node.roster.witness(self._history.occurred)
         self.node.last_words.append(self._history.finish)
-        for sync in self._syncs.values():
-            sync.start()  # before any vhid takes part
+        self._syncs.start()  # before any vhid takes part
         self._checks.doubt()  # likewise
         yield self.node.start(self.configuration.vhids, self._recall)
         self._checks.start()  # now that the interfaces are known
         self._lateness.start()
         # Without them nobody can ask, tell or be told; the addresses matter more.
-        control, devd = self.configuration.control, self.configuration.devd
+        control = self.configuration.control
         answering = ControlFactory(
             self._desk,
             self._revising,
@@ -205,14 +209,11 @@ class CarpService(Service):
             identify=lambda transport: caller(transport, own_uid=os.geteuid()),
             boottime=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         )
-        yield self._listen("control", control.unix, 0o600, answering, self._ears)
+        yield self._listen(control.unix, answering)
         if control.tls is not None:
             yield self._listen_tls(control, answering)
-        for path in {sync.config.unix: None for sync in self._syncs.values()}:
-            spoken_of = {name: sync for name, sync in self._syncs.items() if sync.config.unix == path}
-            yield self._listen("sync", path, 0o600, SyncFactory(spoken_of, self.node.roster), self._ears)
-        if devd is not None:
-            yield self._listen("devd", devd.unix, devd.mode, self._events, self._mouths)
+        yield self._syncs.open()
+        yield self._pipe.open()
         yield self._open_shells(self.configuration.manhole)
 
     def _listen_tls(self, config: ControlConfig, factory: IProtocolFactory) -> Deferred[None]:
@@ -228,27 +229,19 @@ class CarpService(Service):
         yield self._maintenance.recall()
         self._history.note("service", "", f"carptwist {__version__} started")
 
-    def _sync(self, verb: str, name: str) -> None:
-        holder = object()
-        tell(self._syncs, verb, name, holder).lost(holder)  # whoever asks for one thing does not stay
-
     def _notify(self, vhost: VirtualHost, became: Became) -> None:
         config = vhost.config
         state, previous = became.state.value, became.previous.value
         change = Change(str(config.vhid), config.interface, previous, state, became.reason)
-        self._events.changed(change)
+        self._pipe.changed(change)
         self._hooks.changed(change)
         self._webhooks.changed(change)
 
-    def _listen(
-        self, what: str, path: str, mode: int, factory: IProtocolFactory, ports: list[IListeningPort]
-    ) -> Deferred[None]:
+    def _listen(self, path: str, factory: IProtocolFactory) -> Deferred[None]:
         def failed(failure: Failure) -> None:
-            self._log.error(
-                "carp: cannot listen on the {what} socket {path}: {error}", what=what, path=path, error=failure.value
-            )
+            self._log.error("carp: cannot listen on the control socket {path}: {error}", path=path, error=failure.value)
 
-        return listen(self._reactor, path, mode, factory).addCallbacks(ports.append, failed)
+        return listen(self._reactor, path, 0o600, factory).addCallbacks(self._ears.append, failed)
 
     def _open_shells(self, config: ManholeConfig) -> Deferred[None]:
         if config.telnet is None and config.ssh is None:
@@ -280,13 +273,11 @@ class CarpService(Service):
         yield self.revision.close()
         for port in self._ears:
             yield maybeDeferred(port.stopListening)
+        yield self._syncs.close()
         self._lateness.stop()
         self._checks.finish()
         yield self.node.stop()
-        # Only now: that the vhids are in INIT is news as well.
-        for port in self._mouths:
-            yield maybeDeferred(port.stopListening)
-        yield self._events.finish()
+        yield self._pipe.finish()  # only now: that the vhids are in INIT is news as well
         told = self._webhooks.finish()
         yield self._hooks.finish()
         yield told

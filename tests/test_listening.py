@@ -16,7 +16,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
-from carptwist.listening import listen
+from carptwist.listening import Door, Doors, listen
 
 
 class ListenTests(TestCase):
@@ -88,3 +88,70 @@ class ListenTests(TestCase):
         """Fails the Deferred as well, and raises nothing."""
         self.path.parent.write_text("a file")
         yield self.assertFailure(self.listen(), OSError)
+
+
+class _Greeter(Protocol):
+    """Tells when somebody is connected."""
+
+    def __init__(self, met: Deferred[None]) -> None:
+        self._met = met
+
+    def connectionMade(self) -> None:
+        if not self._met.called:
+            self._met.callback(None)
+
+
+class DoorsTests(TestCase):
+    """Sockets that are exchanged while they are in use."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.doors = Doors(reactor)
+        self.addCleanup(self.doors.close)
+
+    def door(self, mode: int = 0o600) -> Door:
+        return Door(mode, Factory.forProtocol(Protocol))
+
+    def path(self, name: str) -> str:
+        return str(self.directory / name)
+
+    def there(self) -> dict[str, int]:
+        """The sockets that can be connected to, with their modes."""
+        found = {}
+        for path in self.directory.iterdir():
+            if path.is_socket():
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.connect(str(path))
+                found[path.name] = stat.S_IMODE(path.stat().st_mode)
+        return found
+
+    @inlineCallbacks
+    def test_who_is_connected_stays(self) -> Generator[Deferred[Any], Any, None]:
+        """Whether the socket stays, has another mode, or is gone for all others."""
+        met: Deferred[None] = Deferred()
+        greeting = Factory.forProtocol(lambda: _Greeter(met))
+        yield self.doors.exchange({self.path("a"): self.door(), self.path("b"): Door(0o600, greeting)})
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(self.path("b"))
+            client.setblocking(False)
+            yield met
+            self.assertEqual(self.there(), {"a": 0o600, "b": 0o600})
+            yield self.doors.exchange({self.path("a"): self.door(0o660), self.path("c"): self.door()})
+            self.assertEqual(self.there(), {"a": 0o660, "c": 0o600})
+            with self.assertRaises(BlockingIOError):
+                client.recv(1)
+        yield self.doors.close()
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    @inlineCallbacks
+    def test_all_of_them_or_none(self) -> Generator[Deferred[Any], Any, None]:
+        """Where one cannot be, all are as before."""
+        yield self.doors.exchange({self.path("a"): self.door()})
+        Path(self.path("file")).write_text("precious")
+        impossible = {self.path("b"): self.door(), self.path("file"): self.door()}
+        yield self.assertFailure(self.doors.exchange(impossible), OSError)
+        self.assertEqual(self.there(), {"a": 0o600})

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import Configuration, HookConfig, Knobs, Phrase, PlaneKind, VirtualHostConfig
+from carptwist.config.schema import Configuration, HookConfig, Knobs, Phrase, PlaneKind, SyncConfig, VirtualHostConfig
 from carptwist.configuration import ConfigurationError, SavingError
 from carptwist.control.commands import RefusedError
 from carptwist.control.revising import Revising
@@ -56,7 +56,7 @@ class RevisionCase(SynchronousTestCase):
         assert self.a.node is not None
         assert self.a.clock is not None
         self.node = self.a.node
-        self.revision = Revision(BOTH, node=self.node, set_hooks=self.hooks.append, path=str(self.path))
+        self.revision = Revision(BOTH, node=self.node, exchange={"hooks": self.hooks.append}, path=str(self.path))
         self.revising = Revising(self.revision, self.node.roster, self.revision.reload, self.a.clock.seconds)
 
     def adopt(self, wanted: Configuration) -> list[str]:
@@ -171,6 +171,26 @@ class AdoptTests(RevisionCase):
         )
         self.assertEqual(self.revision.running, BOTH)
 
+    def test_a_part_that_cannot_be_exchanged_is_tried_again(self) -> None:
+        """It says why; until then it is not what holds, and no vhid has noticed anything."""
+        answers: list[Deferred[None]] = []
+        revision = Revision(BOTH, node=self.node, exchange={"syncs": lambda configs: answers[-1]})
+        wanted = replace(BOTH, syncs=(SyncConfig("states"),))
+        for trouble, told in ((OSError("in use"), ": failed: in use"), (None, "")):
+            answers.append(Deferred())
+            adopting = revision.adopt(wanted)
+            self.world.run(1)
+            self.assertNoResult(adopting)
+            if trouble is None:
+                answers[-1].callback(None)
+            else:
+                answers[-1].errback(trouble)
+            self.assertEqual(
+                self.told(adopting), ["1@em0: unchanged", "2@em0: unchanged", f"[sync]: states added{told}"]
+            )
+        self.assertEqual(revision.running, wanted)
+        self.assertEqual(self.told(revision.adopt(wanted)), ["1@em0: unchanged", "2@em0: unchanged"])
+
     def test_hooks_are_exchanged(self) -> None:
         """And known to be there the next time."""
         hook = HookConfig("mail", ("true",))
@@ -205,7 +225,7 @@ class AdoptTests(RevisionCase):
         """One that hangs, as on a server that has gone, ends as a refusal, and what it says later is not done."""
         hanging: Deferred[Any] = Deferred()
         revision = Revision(
-            BOTH, node=self.node, set_hooks=self.hooks.append, path=str(self.path), aside=lambda work: hanging
+            BOTH, node=self.node, exchange={"hooks": self.hooks.append}, path=str(self.path), aside=lambda work: hanging
         )
         reloading = revision.reload()
         self.world.run(1)
@@ -234,7 +254,7 @@ class ReloadTests(RevisionCase):
 
     def test_without_a_file_there_is_nothing_to_read(self) -> None:
         """As in a program that has built its configuration itself."""
-        revision = Revision(BOTH, node=self.node, set_hooks=self.hooks.append)
+        revision = Revision(BOTH, node=self.node, exchange={"hooks": self.hooks.append})
         self.failureResultOf(revision.reload(), ValueError)
 
 
@@ -286,7 +306,7 @@ class SaveTests(RevisionCase):
         self.failureResultOf(self.revision.save(), SavingError)
         self.assertEqual(self.revision.loaded, BOTH)
         self.assertIn("192.168.2.2", self.path.read_text())
-        revision = Revision(BOTH, node=self.node, set_hooks=self.hooks.append)
+        revision = Revision(BOTH, node=self.node, exchange={"hooks": self.hooks.append})
         self.failureResultOf(revision.save(), ValueError)
 
 
@@ -362,7 +382,7 @@ class RevisingTests(RevisionCase):
         for asking in (self.revising.reload(), self.revising.plan("")):
             error = self.failureResultOf(asking, BadConfigurationError).value
             self.assertIn(f"{self.path}:2: [vhid 1@em0] address = x", str(error))
-        revision = Revision(BOTH, node=self.node, set_hooks=self.hooks.append)
+        revision = Revision(BOTH, node=self.node, exchange={"hooks": self.hooks.append})
         revising = Revising(revision, self.node.roster, revision.reload, self.world.timeline.seconds)
         self.failureResultOf(revising.reload(), RefusedError)
         self.failureResultOf(revising.plan(""), RefusedError)
@@ -377,7 +397,9 @@ class RevisingTests(RevisionCase):
         host = self.world.hosts[of]
         assert host.node is not None
         assert host.clock is not None
-        revision = Revision(host.configuration, node=host.node, set_hooks=self.hooks.append, path=str(self.path))
+        revision = Revision(
+            host.configuration, node=host.node, exchange={"hooks": self.hooks.append}, path=str(self.path)
+        )
         revising = Revising(revision, host.node.roster, revision.reload, host.clock.seconds)
         answer = self.successResultOf(revising.plan(""))
         self.assertEqual(revision.running, host.configuration)

@@ -25,7 +25,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, assert_never
 
 from carptwist.config.keys import SECTIONS
-from carptwist.config.schema import CheckConfig, Configuration, HookConfig, Knobs, VirtualHostConfig
+from carptwist.config.schema import Configuration, Knobs, VirtualHostConfig
 from carptwist.config.spelling import key_of, spelled
 
 #: The settings of a vhid with which it goes on, state, timers and all. With any other it begins anew.
@@ -36,8 +36,8 @@ LIVE: Final = frozenset(
 AT_START: Final = frozenset({"state_dir", "guard", "expire", "recorder"})
 #: Allow several vhids of an interface to have the same address.
 _BALANCE: Final = frozenset({"arpbalance", "ndbalance"})
-#: The parts of a configuration that have steps of their own.
-_STEPPED: Final = frozenset({"knobs", "vhids", "hooks", "checks"})
+#: Parts of a configuration that are exchanged as a whole while everything runs, in this order.
+PARTS: Final = ("hooks", "checks", "webhooks", "syncs", "devd")
 
 _Address = tuple[IPv4Address | IPv6Address, str | None]
 
@@ -133,37 +133,26 @@ class Add:
 
 
 @dataclass(frozen=True)
-class Hooks:
-    """The commands that run at changes of state."""
+class Part:
+    """A part of the configuration that somebody exchanges as a whole: the hooks, the checks, the webhooks ..."""
 
-    before: tuple[HookConfig, ...]
-    after: tuple[HookConfig, ...]
+    part: str  # the field of Configuration
+    section: str
+    before: Any
+    after: Any
     undoes: bool = False
 
     @property
     def subject(self) -> str:
-        return "[hook]"
+        return f"[{self.section}]"
 
     @property
     def text(self) -> str:
-        return _named(self.before, self.after)
-
-
-@dataclass(frozen=True)
-class Checks:
-    """What demotes this host while it fails."""
-
-    before: tuple[CheckConfig, ...]
-    after: tuple[CheckConfig, ...]
-    undoes: bool = False
-
-    @property
-    def subject(self) -> str:
-        return "[check]"
-
-    @property
-    def text(self) -> str:
-        return _named(self.before, self.after)
+        if isinstance(self.after, tuple):
+            return _named(self.before, self.after)
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
 
 
 @dataclass(frozen=True)
@@ -183,7 +172,7 @@ class Later:
         return f"{self.what}: takes effect at the next start"
 
 
-Step = Knob | Keep | Change | Remove | Add | Hooks | Checks | Later
+Step = Knob | Keep | Change | Remove | Add | Part | Later
 
 
 def line(step: Step) -> str:
@@ -197,7 +186,7 @@ def action(step: Step) -> str:
     match step:
         case Keep():
             return "keep"
-        case Knob() | Hooks() | Checks():
+        case Knob() | Part():
             return "set"
         case Change():
             return "restart" if step.anew else "change"
@@ -229,9 +218,7 @@ def steps(running: Configuration, wanted: Configuration, loaded: Configuration |
         *(step for step in knobs if step not in last),
         *_vhids(running.vhids, wanted.vhids, before.vhids),
         *last,
-        *([Hooks(running.hooks, wanted.hooks)] if running.hooks != wanted.hooks else []),
-        *([Checks(running.checks, wanted.checks)] if running.checks != wanted.checks else []),
-        *_later(running, wanted),
+        *_parts(running, wanted),
     )
 
 
@@ -246,13 +233,15 @@ def _knobs(running: Knobs, wanted: Knobs, loaded: Knobs) -> Iterable[Step]:
             yield Knob(field.name, now, then, undoes=now != getattr(loaded, field.name))
 
 
-def _later(running: Configuration, wanted: Configuration) -> Iterable[Step]:
-    """Every part that nobody here knows how to change while it runs."""
-    for field in fields(Configuration):
-        now, then = getattr(running, field.name), getattr(wanted, field.name)
-        if field.name not in _STEPPED and now != then:
-            section = next((kind.name for kind in SECTIONS.values() if kind.part == field.name), field.name)
-            yield Later(section, "changed")
+def _parts(running: Configuration, wanted: Configuration) -> Iterable[Step]:
+    """Every part besides the knobs and vhids; last those that nobody knows how to change while they run."""
+    at_start = [field.name for field in fields(Configuration) if field.name not in ("knobs", "vhids", *PARTS)]
+    for part in (*PARTS, *at_start):
+        now, then = getattr(running, part), getattr(wanted, part)
+        if now == then:
+            continue
+        section = next((kind.name for kind in SECTIONS.values() if kind.part == part), part)
+        yield Part(part, section, now, then) if part in PARTS else Later(section, "changed")
 
 
 # Virtual hosts

@@ -126,13 +126,13 @@ class EventStream(ServerFactory):
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._readers: dict[Reader, None] = {}
+        self.readers: dict[Reader, None] = {}  # those that are connected
         self._refusing = False  # and has said so
         self._finished: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Reader | None:
         """A reader, or None, which closes the connection, when there are too many."""
-        if len(self._readers) < MOST_READERS:
+        if len(self.readers) < MOST_READERS:
             return Reader(self._join, self._leave)
         if not self._refusing:
             self._refusing = True
@@ -142,7 +142,7 @@ class EventStream(ServerFactory):
     def changed(self, change: Change) -> None:
         """Tell every reader."""
         octets = line(change)
-        for reader in tuple(self._readers):
+        for reader in tuple(self.readers):
             reader.tell(octets)
 
     def finish(self) -> Deferred[None]:
@@ -151,25 +151,25 @@ class EventStream(ServerFactory):
         self._finished = finished
         impatience = self._clock.callLater(FAREWELL_SECONDS, self._abort)
         finished.addCallback(lambda _: impatience.cancel() if impatience.active() else None)
-        for reader in tuple(self._readers):
+        for reader in tuple(self.readers):
             reader.leave()
         self._tell_if_finished()
         return finished
 
     def _abort(self) -> None:
-        for reader in tuple(self._readers):
+        for reader in tuple(self.readers):
             reader.abort()
 
     def _join(self, reader: Reader) -> None:
-        self._readers[reader] = None
+        self.readers[reader] = None
 
     def _leave(self, reader: Reader) -> None:
-        if self._readers.pop(reader, self) is self:
+        if self.readers.pop(reader, self) is self:
             return  # it was dropped before it was lost
         self._refusing = False
         self._tell_if_finished()
 
     def _tell_if_finished(self) -> None:
-        if self._finished is not None and not self._readers:
+        if self._finished is not None and not self.readers:
             finished, self._finished = self._finished, None
             finished.callback(None)

@@ -51,19 +51,19 @@ class Webhook:
     """One server.
 
     :param draw: a number from 0 to 1, for pauses that differ.
+    :param told: how many changes one of this name was told before.
     """
 
     _log = Logger()
 
-    def __init__(self, config: WebhookConfig, post: Post, clock: IReactorTime, draw: Callable[[], float]) -> None:
-        self.config = config
+    def __init__(
+        self, config: WebhookConfig, post: Post, clock: IReactorTime, draw: Callable[[], float], told: int = 0
+    ) -> None:
         self.dropped = 0
-        self._told = 0
-        self._post = post
+        self.told = told
         self._clock = clock
         self._draw = draw
-        self._match = re.compile(config.match)
-        self._type = re.compile(config.type)
+        self._adopt(config, post)
         self._queue: deque[_Waiting] = deque()
         self._sending: Deferred[Any] | None = None
         self._again: IDelayedCall | None = None
@@ -75,8 +75,8 @@ class Webhook:
         """Put a change behind those that wait, if it is of interest."""
         if not self._wanted(notice):
             return
-        self._told += 1
-        notice = notice._replace(sequence=self._told)
+        self.told += 1
+        notice = notice._replace(sequence=self.told)
         if len(self._queue) >= LONGEST_QUEUE:
             # Not the first one while it is under way: whether it has arrived nobody knows.
             del self._queue[1 if self._sending is not None else 0]
@@ -86,6 +86,17 @@ class Webhook:
                 self._warn(f"more than {LONGEST_QUEUE} changes wait: the oldest are dropped")
         self._queue.append(_Waiting(body(notice, self.config.body), notice.text, self._clock.seconds()))
         if self._sending is None and self._again is None:
+            self._send()
+
+    def reconfigure(self, config: WebhookConfig, post: Post) -> None:
+        """Go on with other settings.
+
+        What waits goes where they say, in the words of the former ones; what is under way is not interrupted.
+        """
+        self._adopt(config, post)
+        self._tries = 0  # the row of failures was another server's, perhaps
+        if self._again is not None:
+            self._again.cancel()
             self._send()
 
     def finish(self) -> Deferred[None]:
@@ -99,6 +110,12 @@ class Webhook:
             self._send()
         self._tell_if_finished()
         return finished
+
+    def _adopt(self, config: WebhookConfig, post: Post) -> None:
+        self.config = config
+        self._post = post
+        self._match = re.compile(config.match)
+        self._type = re.compile(config.type)
 
     def _wanted(self, notice: Notice) -> bool:
         if notice.event == "demotion":

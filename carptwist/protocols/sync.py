@@ -46,6 +46,15 @@ class StateSync:
         if self.config.startup:
             self._demote("not in sync since the start", self.config.startup)
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Go on with other settings. What demotes now goes on to, with the new value, for as long as was said."""
+        self.config = config
+        self._roster.revalue(self._owner, config.demote)
+
+    def leave(self) -> None:
+        """Nobody speaks of it any more."""
+        self._end("removed")
+
     def begin(self, holder: object) -> None:
         """A bulk update is under way; ``holder`` tells of its end, or is :meth:`lost`."""
         self._holder = holder
@@ -102,10 +111,10 @@ class SyncProtocol(LineOnlyReceiver):
         self._held: dict[str, StateSync] = {}
 
     def connectionMade(self) -> None:
-        self._factory.connections += 1
+        self._factory.joined(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._factory.connections -= 1
+        self._factory.left(self)
         for sync in self._held.values():
             sync.lost(self)
         self._held.clear()
@@ -146,10 +155,24 @@ class SyncFactory(ServerFactory):
     def __init__(self, syncs: Mapping[str, StateSync], roster: Roster) -> None:
         self.syncs = syncs
         self.roster = roster
-        self.connections = 0
+        self._programs: dict[SyncProtocol, None] = {}
+
+    def dismiss(self) -> None:
+        """Nothing is spoken of here any more: whoever is connected is sent away."""
+        for program in self._programs:
+            if program.transport is not None:
+                program.transport.loseConnection()
+
+    def joined(self, program: SyncProtocol) -> None:
+        """It is connected."""
+        self._programs[program] = None
+
+    def left(self, program: SyncProtocol) -> None:
+        """It is connected no more."""
+        del self._programs[program]
 
     def buildProtocol(self, addr: IAddress | None) -> SyncProtocol | None:
-        if self.connections >= MOST_CONNECTIONS:
+        if len(self._programs) >= MOST_CONNECTIONS:
             self._log.warn("carp: sync: {most} programs are connected: one more is turned away", most=MOST_CONNECTIONS)
             return None
         return SyncProtocol(self)

@@ -187,6 +187,13 @@ class Roster:
         self._demotion_changed(self.ledger.put(now, owner, value, reason, expires))
 
     @commanded
+    def revalue(self, owner: str, value: int) -> None:
+        """Change the value of the entry of ``owner``, if there is one; reason and end stay."""
+        entry = next((entry for entry in self.ledger.entries if entry.owner == owner), None)
+        if entry is not None:
+            self._demotion_changed(self.ledger.put(self._clock.seconds(), owner, value, entry.reason, entry.expires))
+
+    @commanded
     def undemote(self, owner: str, reason: str) -> None:
         """Take the entry of ``owner`` back, if there is one."""
         self._demotion_changed(self.ledger.remove(owner, reason))

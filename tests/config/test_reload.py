@@ -14,7 +14,9 @@ from carptwist.config.reload import LIVE, Add, Change, Keep, Knob, Later, Remove
 from carptwist.config.schema import (
     Configuration,
     ControlConfig,
+    DevdConfig,
     Dialect,
+    Hidden,
     HookConfig,
     Knobs,
     Phrase,
@@ -22,6 +24,7 @@ from carptwist.config.schema import (
     ReplayMode,
     SyncConfig,
     VirtualHostConfig,
+    WebhookConfig,
 )
 from carptwist.config.shells import ManholeConfig
 from carptwist.config.spelling import field_of
@@ -125,10 +128,26 @@ def test_no_part_of_a_configuration_is_overlooked(name: str) -> None:
 def test_a_part_is_told_by_the_name_of_its_section() -> None:
     """As it stands in the file, whatever the field is called."""
     after = replace(BOTH, syncs=(SyncConfig("conntrack"),), manhole=ManholeConfig(authorized_keys="/x"))
-    assert {line(step) for step in steps(BOTH, after) if isinstance(step, Later)} == {
-        "[sync]: changed: takes effect at the next start",
+    assert [line(step) for step in steps(BOTH, after) if not isinstance(step, Keep)] == [
+        "[sync]: conntrack added",
         "[manhole]: changed: takes effect at the next start",
-    }
+    ]
+
+
+def test_a_section_without_a_name_is_added_changed_and_removed() -> None:
+    """There is one of it at most."""
+    none, one, other = (replace(BOTH, devd=devd) for devd in (None, DevdConfig(), DevdConfig("/run/other.pipe")))
+    found = [steps(*pair)[-1] for pair in ((none, one), (one, other), (other, none))]
+    assert list(map(line, found)) == ["[devd]: added", "[devd]: changed", "[devd]: removed"]
+
+
+def test_what_is_exchanged_as_a_whole_is_told_by_name() -> None:
+    """And never what is in it: an address may be a secret."""
+    a, b, c = (WebhookConfig(name, Hidden(f"https://{name}.example/s3cret")) for name in "abc")
+    before = replace(BOTH, webhooks=(a, b))
+    after = replace(BOTH, webhooks=(replace(b, timeout=3), c))
+    assert line(steps(before, after)[-1]) == "[webhook]: a removed, c added, b changed"
+    assert line(steps(before, replace(BOTH, webhooks=(b, a)))[-1]) == "[webhook]: another order"
 
 
 def test_a_part_of_tomorrow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +281,7 @@ def test_every_step_has_an_action() -> None:
     wanted = Configuration(Knobs(log=2), (replace(ONE, advskew=1), host(3, C)), ControlConfig("/x"))
     found = {type(step).__name__: described(step)["action"] for step in steps(running, wanted)}
     assert found == {
-        "Knob": "set", "Remove": "remove", "Change": "change", "Add": "add", "Hooks": "set", "Later": "later"
+        "Knob": "set", "Remove": "remove", "Change": "change", "Add": "add", "Part": "set", "Later": "later"
     }  # fmt: skip
     assert described(Keep(ONE)) == {"action": "keep", "subject": "1@em0", "text": "unchanged", "undoes": False}
     assert line(Knob("log", 1, 2)) == "[carp]: log 1 -> 2"

@@ -208,7 +208,7 @@ class SocketTests(TestCase):
     def test_a_flood_of_changes(self) -> Generator[Deferred[Any], Any, None]:
         """Whoever reads gets every line in order; whoever does not is dropped; and no change has waited for either."""
         reading, sleeping = self.connect(), self.connect()
-        yield self.until(lambda: len(self.stream._readers) == 2)
+        yield self.until(lambda: len(self.stream.readers) == 2)
         got, expected = bytearray(), bytearray()
         longest = 0.0
         for number in range(40000):
@@ -223,7 +223,7 @@ class SocketTests(TestCase):
         yield self.until(lambda: self.taken(reading, got) or len(got) == len(expected))
         self.assertEqual(got, expected)
         self.assertEqual(self.logged.lines, ["carp: devd: dropping a reader: it reads too slowly"])
-        self.assertEqual(len(self.stream._readers), 1)
+        self.assertEqual(len(self.stream.readers), 1)
         late = bytearray()
         yield self.until(lambda: self.taken(sleeping, late))
         self.assertTrue(expected.startswith(late))
@@ -235,7 +235,7 @@ class SocketTests(TestCase):
         clients = []
         for number in range(1, MOST_READERS + 1):
             clients.append(self.connect())
-            yield self.until(lambda number=number: len(self.stream._readers) == number)  # type: ignore[misc]
+            yield self.until(lambda number=number: len(self.stream.readers) == number)  # type: ignore[misc]
         refused, heard = self.connect(), bytearray()
         yield self.until(lambda: self.taken(refused, heard))
         self.assertEqual(heard, b"")
@@ -245,15 +245,15 @@ class SocketTests(TestCase):
             yield self.until(lambda client=client, line=line: self.taken(client, line) or len(line) > 0)  # type: ignore[misc]
             self.assertEqual(line, MASTER_LINE)
         clients[0].close()
-        yield self.until(lambda: len(self.stream._readers) == MOST_READERS - 1)
+        yield self.until(lambda: len(self.stream.readers) == MOST_READERS - 1)
         self.connect()
-        yield self.until(lambda: len(self.stream._readers) == MOST_READERS)
+        yield self.until(lambda: len(self.stream.readers) == MOST_READERS)
 
     @inlineCallbacks
     def test_the_last_line_arrives_before_the_end(self) -> Generator[Deferred[Any], Any, None]:
         """A reader that keeps up loses nothing of what was told before the stream was finished."""
         client, heard = self.connect(), bytearray()
-        yield self.until(lambda: len(self.stream._readers) == 1)
+        yield self.until(lambda: len(self.stream.readers) == 1)
         self.stream.changed(MASTER)
         finished = self.stream.finish()
         yield self.until(lambda: self.taken(client, heard))

@@ -28,11 +28,13 @@ class Server:
 
     def __init__(self) -> None:
         self.posts: list[tuple[dict[str, Any], Mapping[str, str], bytes]] = []
+        self.urls: list[str] = []
         self.pending: list[Deferred[int]] = []
 
     def __call__(self, config: WebhookConfig) -> Any:
         def post(octets: bytes, headers: Mapping[str, str]) -> Deferred[int]:
             self.posts.append((json.loads(octets), headers, octets))
+            self.urls.append(config.url.text)
             self.pending.append(Deferred())
             return self.pending[-1]
 
@@ -231,6 +233,94 @@ class DeliveryTests(WebhookCase):
         for _ in range(LONGEST_QUEUE):
             self.server.answer()
         self.assertEqual(self.server.said(), [1, *range(12, LONGEST_QUEUE + 11)])
+
+
+def webhook(name: str, **settings: Any) -> WebhookConfig:
+    return WebhookConfig(name, Hidden(f"https://{name}.example"), **settings)
+
+
+class ReloadTests(WebhookCase):
+    """Others take their place while the daemon runs."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.there = self.webhooks()
+        self.ops = WebhookConfig("ops", Hidden(SECRETS[0]))
+
+    def test_what_is_unchanged_notices_nothing(self) -> None:
+        """What waits stays, and so does the pause between two tries."""
+        for _ in range(3):
+            self.there.changed(MASTER)
+        self.server.refuse()
+        self.clock.advance(0.5)
+        self.there.replace([webhook("other"), self.ops])
+        self.clock.advance(0.4)
+        self.assertEqual(self.server.said(), [1])
+        self.clock.advance(0.1)
+        for _ in range(3):
+            self.server.answer()
+        self.assertEqual(self.server.said(), [1, 1, 2, 3])
+
+    def test_what_is_changed_goes_on_with_what_waits(self) -> None:
+        """At once, and to the new address, in the order of the numbers."""
+        self.there.changed(MASTER)
+        self.there.changed(MASTER)
+        for _ in range(4):
+            self.server.refuse()
+            self.clock.advance(30)
+        self.server.refuse()
+        self.there.replace([webhook("ops", type="INIT")])
+        self.server.answer()
+        self.server.answer()
+        self.there.changed(MASTER)
+        self.there.changed(MASTER._replace(state="INIT"))
+        self.assertEqual(self.server.said()[-3:], [1, 2, 3])
+        self.assertEqual(self.server.urls[-4:], [SECRETS[0], *["https://ops.example"] * 3])
+
+    def test_what_is_under_way_is_not_interrupted(self) -> None:
+        """Its answer counts; the next one goes where the new settings say."""
+        self.there.changed(MASTER)
+        self.there.changed(MASTER)
+        self.there.replace([webhook("ops")])
+        self.assertEqual(self.server.said(), [1])
+        self.server.answer()
+        self.server.answer()
+        self.assertEqual(self.server.said(), [1, 2])
+        self.assertEqual(self.server.urls, [SECRETS[0], "https://ops.example"])
+
+    def test_what_is_added_hears_from_now_on(self) -> None:
+        """And one that comes back under its name goes on counting: no number is there twice."""
+        self.there.changed(MASTER)
+        self.server.answer()
+        self.there.replace([])
+        self.there.changed(MASTER)
+        self.there.replace([self.ops, webhook("new")])
+        self.there.changed(MASTER)
+        self.assertEqual(self.server.said(), [1, 2, 1])
+        self.assertEqual(self.server.urls, [SECRETS[0], SECRETS[0], "https://new.example"])
+
+    def test_what_is_removed_says_what_it_has_to_say(self) -> None:
+        """For as long as the end of the daemon would grant it; an end that comes meanwhile waits for that."""
+        for ends in (False, True):
+            self.there.replace([self.ops])
+            self.there.changed(MASTER)
+            self.there.changed(MASTER)
+            self.there.replace([])
+            self.there.changed(MASTER)
+            if ends:
+                finished = self.there.finish()
+                self.assertNoResult(finished)
+                self.server.answer()
+                self.server.answer()
+                self.successResultOf(finished)
+            else:
+                self.server.answer()
+                self.clock.advance(FAREWELL_SECONDS)
+                self.assertEqual(self.logged, ["carp: webhook ops: not delivered before the end: 1"])
+                self.server.pending.clear()
+                self.successResultOf(self.there.finish())
+        self.assertEqual(self.server.said(), [1, 2, 3, 4])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class EndTests(WebhookCase):

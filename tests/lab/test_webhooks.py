@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from carptwist.lab.children import Child
 from carptwist.lab.scene import Scene
 from tests.http.certificates import self_signed
-from tests.lab.support import SceneTestCase, configuration
+from tests.lab.support import ALLOWED_SECONDS, SceneTestCase, configuration
 
 #: Writes the body of each POST into a file, one on a line; with arguments it speaks TLS.
 _SERVER = """
@@ -70,6 +71,45 @@ class WebhookTests(SceneTestCase):
             [("state", "BACKUP", 0), ("state", "MASTER", 0), ("demotion", "", 10), ("state", "INIT", 10)],
         )
         self.assertEqual({each["subsystem"] for each in told if each["vhid"]}, {"1@em0"})
+
+    def test_a_reload_exchanges_what_is_beside_the_vhids(self) -> None:
+        """Webhooks, programs that synchronise, devd's pipe: live, and the vhids notice nothing of it. What an unchanged
+        webhook has to tell stays, what a changed one has to tell goes where it says now."""
+        scene = self.scene(1)
+        directory = scene.hosts["a"].directory
+        fast = {"advbase": 0, "advskew": 24}  # ten advertisements a second
+        ops = "[webhook ops]\nurl = http://127.0.0.1:8443/ops\n"
+        wrong = '[webhook moved]\nurl = http://127.0.0.1:8442/moved\nbody = {"moved": "$sequence"}\n'
+        states = f"[sync states]\nunix = {directory}/sync.sock\nstartup = 3600\n"
+        a = scene.daemon("a", configuration(**fast, more=ops + wrong + states))
+        scene.await_master("a")
+        self.assertEqual(a.status()["demotion"], 240)
+        pipe = f"[devd]\nunix = {directory}/devd.pipe\n"
+        right, elsewhere = wrong.replace("8442", "8443"), states.replace("sync.sock", "other.sock")
+        a.configure(configuration(**fast, more=ops + right + elsewhere + pipe))
+        began = time.time()
+        told = a.carpctl("reload").splitlines()
+        self.assertEqual(
+            told, ["1@em0: unchanged", "[webhook]: moved changed", "[sync]: states changed", "[devd]: added"]
+        )
+        self.assertEqual(a.status()["demotion"], 240)
+        self.assertTrue(Path(directory, "devd.pipe").is_socket())
+        self.assertFalse(Path(directory, "sync.sock").exists())
+        self.assertEqual(a.carpctl("sync", "done", "states"), "demotion: 0\n")
+        self.serve(scene)
+        scene.wait(lambda: len(self.told(scene)) == 8, "both webhooks have told of all four changes")
+        everything = self.told(scene)
+        self.assertEqual([each["moved"] for each in everything if "moved" in each], ["1", "2", "3", "4"])
+        self.assertEqual([each["sequence"] for each in everything if "sequence" in each], [1, 2, 3, 4])
+        a.configure(configuration(**fast))
+        self.assertIn("[webhook]: ops removed, moved removed", a.carpctl("reload"))
+        self.assertFalse(Path(directory, "devd.pipe").exists())
+        self.assertFalse(Path(directory, "other.sock").exists())
+        self.assertEqual(a.status()["vhids"][0]["transitions"], 2)
+        heard = [each for each in scene.watcher.heard("a", 1, began) if each.family == 4]
+        self.assertGreater(len(heard), 10)
+        for former, later in pairwise(heard):
+            self.assertLess(later.at - former.at, former.interval + ALLOWED_SECONDS + scene.uncertainty(later.at))
 
     def test_a_wrong_certificate_is_told_nothing(self) -> None:
         """A right one is."""
