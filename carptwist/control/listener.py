@@ -299,7 +299,7 @@ class ControlProtocol(AMP):
         if not 0 <= patience <= LONGEST_PATIENCE_SECONDS:
             raise BadRequestError(f"patience {patience:g}: must be 0 to {LONGEST_PATIENCE_SECONDS:g} seconds")
         if vhost.name in self._residences:
-            raise RefusedError(f"this connection attends {vhost.name} already")
+            self._residences.pop(vhost.name).end()  # with another patience, or to be told once more
         if len(self._residences) >= MOST_RESIDENCES:
             raise BusyError(f"this connection attends {MOST_RESIDENCES} virtual hosts")
         residence = self._residences[vhost.name] = Residence(

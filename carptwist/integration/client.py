@@ -24,10 +24,10 @@ from typing import Any
 
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, maybeDeferred, succeed
 from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString
 from twisted.internet.error import ConnectionClosed
-from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -36,16 +36,21 @@ from carptwist import __version__
 from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
 from carptwist.control.client import ClientProtocol, ControlClient, Event
 from carptwist.control.commands import PROTOCOL, Hello, RefusedError
+from carptwist.control.grammar import virtual_host_name
 from carptwist.election.state import State
 from carptwist.integration.demotion import Demotion
+from carptwist.integration.knocking import Knocking
 from carptwist.integration.subscription import Subscription
 from carptwist.vhost.tenants import Lease
 
 #: Called with a lease, or None; a Deferred that it gives with None is waited for.
 Told = Callable[[Lease | None], "Deferred[None] | None"]
 
+#: After a connection of which nothing came, and after each further one in a row.
 FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 5.0
+#: What a daemon refused is asked for again, for it may be granted later.
+REFUSED_RETRY_SECONDS = 5.0
 
 
 def connect(reactor: Any, endpoint: IStreamClientEndpoint | str = DEFAULT_CONTROL_SOCKET) -> CarpClient:
@@ -63,10 +68,21 @@ def control_endpoint(reactor: Any, where: IStreamClientEndpoint | str) -> IStrea
     """
     if not isinstance(where, str):
         return where
+    if not where:
+        raise ValueError("control: neither a path nor an endpoint")
     if "/" in where.partition(":")[0] or ":" not in where:
         return UNIXClientEndpoint(reactor, where)
     endpoint: IStreamClientEndpoint = clientFromString(reactor, where)
     return endpoint
+
+
+def canonical(vhid: str) -> str:
+    """``VHID@INTERFACE`` as the daemon writes it.
+
+    :raises ValueError: it is none.
+    """
+    number, interface = virtual_host_name(vhid)
+    return f"{number}@{interface}"
 
 
 class _Connection(ClientProtocol):
@@ -116,7 +132,9 @@ class CarpClient(Service):
         self._reactor = reactor
         self._policy = backoffPolicy(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, jitter=lambda: 0.0)
         self._rejections = 0  # connections in a row of which nothing came
-        self._service = ClientService(endpoint, _Connections(self), self._retry_seconds, reactor)
+        self._service = ClientService(Knocking(endpoint, reactor), _Connections(self), self._retry_seconds, reactor)
+        self._is_closed = False
+        self._refusal = ""
         self._connection: _Connection | None = None
         self._ready: ControlClient | None = None
         self._for_connection: list[Deferred[ControlClient]] = []
@@ -127,16 +145,20 @@ class CarpClient(Service):
         self._is_subscribed = False
         self._newest: int | None = None  # event that was told
         self._held_back: deque[Event] | None = None  # while older ones are fetched
+        self._again: set[IDelayedCall] = set()  # what was refused over this connection
 
     # Life
 
     def startService(self) -> None:
+        self._is_closed = False
         super().startService()  # type: ignore[no-untyped-call]
         self._service.startService()
 
     def stopService(self) -> Deferred[None]:
         """Hang up, for good: what waits fails with CancelledError."""
         super().stopService()  # type: ignore[no-untyped-call]
+        self._is_closed = True
+        self._forget_refusals()
         stopping: Deferred[None] = self._service.stopService()
         for_connection, self._for_connection = self._for_connection, []
         waiting, self._waiting = self._waiting, []
@@ -144,6 +166,9 @@ class CarpClient(Service):
             connecting.errback(CancelledError())
         for one in waiting:
             one.fired.errback(CancelledError())
+        for demotion in self._demotions:
+            demotion.refused(Failure(CancelledError()))
+        self._demotions.clear()
         for subscription in tuple(self._subscriptions):
             subscription.close()
         return stopping
@@ -170,8 +195,7 @@ class CarpClient(Service):
         """The connection of this moment, or the next one: for all that the control protocol has besides."""
         if self._ready is not None:
             return succeed(self._ready)
-        if not self.running:
-            raise RuntimeError("the client is not running")
+        self._require_life()
         waiting: Deferred[ControlClient] = Deferred(self._give_up_connection)
         self._for_connection.append(waiting)
         return waiting
@@ -184,12 +208,13 @@ class CarpClient(Service):
         """Fires once ``VHID@INTERFACE`` is INIT, BACKUP or MASTER, which it may be already.
 
         MASTER is what the election has decided: the addresses are reachable a little later, see :meth:`attend`. Fails
-        with NotFoundError if the daemon has no such virtual host."""
-        waiting = _Waiting(vhid, State(state).value)
+        with NotFoundError if the daemon has no such virtual host. May be cancelled."""
+        waiting = _Waiting(canonical(vhid), State(state).value)
+        self._require_life()
         self._waiting.append(waiting)
         try:
             if self._ready is not None:
-                yield self._subscribe(self._ready)
+                self._follow(self._ready)
                 yield self._look(self._ready, waiting)
             yield waiting.fired
         finally:
@@ -199,17 +224,23 @@ class CarpClient(Service):
     def events(self, vhid: str | None = None) -> Subscription:
         """All events from now on; those of one vhid and of the host, or of all. They are objects as in
         ``carpctl events --json``."""
-        subscription = Subscription(vhid, self._subscriptions.remove)
+        self._require_life()
+        subscription = Subscription(None if vhid is None else canonical(vhid), self._subscriptions.remove)
         self._subscriptions.append(subscription)
         if self._ready is not None:
-            self._subscribe(self._ready).addErrback(self._complain, "events")
+            self._follow(self._ready)
         return subscription
+
+    def _require_life(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the client is closed")
 
     # What lasts
 
     def demote(self, value: int, owner: str, reason: str) -> Demotion:
         """Demote this host for as long as the value, an (asynchronous) context manager, is not ended, and this program
         lives: the entry of the ledger ends with the connection, and is made anew with the next one."""
+        self._require_life()
         demotion = Demotion(value, owner, reason, self._end_demotion)
         self._demotions.append(demotion)
         if self._ready is not None:
@@ -223,8 +254,10 @@ class CarpClient(Service):
         A Deferred that ``told`` gives with None keeps the addresses here until it fires, where the daemon goes in good
         order, for ``patience_seconds`` at most. Moments are those of CLOCK_BOOTTIME.
 
-        :raises ValueError: this client attends that vhid already.
+        :raises ValueError: this client attends that vhid already, or it is no ``VHID@INTERFACE``.
         """
+        self._require_life()
+        vhid = canonical(vhid)
         if vhid in self._attended:
             raise ValueError(f"{vhid} is attended already")
         self._attended[vhid] = (told, patience_seconds)
@@ -262,31 +295,34 @@ class CarpClient(Service):
         self._ready = None
         self._is_subscribed = False
         self._held_back = None
+        self._forget_refusals()
         self._log.info("carp: the connection to the daemon is lost")
         for told, _ in tuple(self._attended.values()):
-            told(None)
+            maybeDeferred(told, None).addErrback(self._told_in_vain)
 
     def _prepare(self, client: ControlClient) -> None:
         if self._connection is None:
             return
         self._rejections = 0
+        self._refusal = ""
         self._ready = client
         for demotion in tuple(self._demotions):
             self._demote(client, demotion)
         for vhid in tuple(self._attended):
             self._attend(client, vhid)
         if self._subscriptions or self._waiting:
-            looking = self._subscribe(client)
-            looking.addCallback(lambda _: self._look_for_all(client))
-            looking.addErrback(self._complain, "events")
+            self._follow(client)
+            self._look_for_all(client).addErrback(self._complain, "events")
         for_connection, self._for_connection = self._for_connection, []
         for each in for_connection:
             each.callback(client)
 
     def _rejected(self, failure: Failure, connection: _Connection) -> None:
         self._rejections += 1
-        if failure.check(RefusedError):
-            self._log.warn("carp: the daemon refuses: {why}", why=failure.getErrorMessage())
+        why = failure.getErrorMessage()
+        if why != self._refusal:
+            self._refusal = why
+            self._log.warn("carp: the daemon lets nobody in: {why}", why=why)
         transport: Any = connection.transport
         if transport is not None:
             transport.abortConnection()
@@ -298,14 +334,22 @@ class CarpClient(Service):
         asked.addCallbacks(demotion.made, partial(self._not_demoted, demotion))
 
     def _not_demoted(self, demotion: Demotion, failure: Failure) -> None:
-        if not failure.check(ConnectionClosed):
-            demotion.refused(failure)
+        if failure.check(ConnectionClosed):
+            return
+        if not demotion.is_awaited:
+            self._log.warn("carp: demotion {owner}: {why}", owner=demotion.owner, why=failure.getErrorMessage())
+        demotion.refused(failure)
 
     def _end_demotion(self, demotion: Demotion) -> Deferred[None]:
         if demotion not in self._demotions:
             return succeed(None)
         self._demotions.remove(demotion)
-        if self._ready is None or any(each.owner == demotion.owner for each in self._demotions):
+        if self._ready is None:
+            return succeed(None)
+        others = [each for each in self._demotions if each.owner == demotion.owner]
+        if others:
+            # One entry an owner: the one that this one has replaced.
+            self._demote(self._ready, others[-1])
             return succeed(None)
         # That it has ended already, by an operator or with the connection, is as well.
         return self._ready.undemote(demotion.owner).addCallbacks(
@@ -325,21 +369,51 @@ class CarpClient(Service):
             return
         # It may be added later.
         self._log.warn("carp: {vhid}: {why}", vhid=vhid, why=failure.getErrorMessage())
-        self._reactor.callLater(LONGEST_RETRY_SECONDS, self._attend_again, client, vhid)
+        self._ask_again(self._attend_again, client, vhid)
 
     def _attend_again(self, client: ControlClient, vhid: str) -> None:
-        if client is self._ready and vhid in self._attended:
+        if vhid in self._attended:
             self._attend(client, vhid)
+
+    def _told_in_vain(self, failure: Failure) -> None:
+        self._log.failure("carp: somebody who was told that there is no lease failed", failure)
+
+    def _ask_again(self, ask: Callable[..., object], client: ControlClient, *arguments: Any) -> None:
+        def due() -> None:
+            self._again.discard(asking)
+            ask(client, *arguments)
+
+        if client is self._ready:
+            asking: IDelayedCall = self._reactor.callLater(REFUSED_RETRY_SECONDS, due)
+            self._again.add(asking)
+
+    def _forget_refusals(self) -> None:
+        for asking in self._again:
+            asking.cancel()
+        self._again.clear()
 
     # Events
 
+    def _follow(self, client: ControlClient) -> None:
+        # Nobody waits for it, and so nobody who gives up can take it from the others. What is asked after it is
+        # answered after it.
+        if not self._is_subscribed:
+            self._is_subscribed = True
+            self._subscribe(client).addErrback(self._not_subscribed, client)
+
+    def _not_subscribed(self, failure: Failure, client: ControlClient) -> None:
+        self._complain(failure, "events")
+        if client is self._ready:
+            self._is_subscribed = False
+            self._held_back = None
+            self._ask_again(self._follow, client)
+
     @inlineCallbacks
     def _subscribe(self, client: ControlClient) -> Generator[Deferred[Any], Any, None]:
-        if self._is_subscribed:
-            return
-        self._is_subscribed = True
         held_back = self._held_back = deque()
         last = yield client.subscribe(self._event)
+        if self._newest is not None and last < self._newest:
+            self._newest = 0  # another daemon, which counts anew: it remembers nothing of the one before
         if self._newest is not None and last > self._newest:
             missed = yield client.events(after=self._newest)
             for event in missed:

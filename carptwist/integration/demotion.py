@@ -23,6 +23,11 @@ class Demotion:
         self._result: int | Failure | None = None
         self._waiting: list[Deferred[int]] = []
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody will hear of a refusal."""
+        return bool(self._waiting)
+
     def in_force(self) -> Deferred[int]:
         """Fires with the host's demotion once the entry is there; fails with RefusedError if it is refused."""
         if isinstance(self._result, Failure):

@@ -19,24 +19,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
     IListeningPort,
     IProtocolFactory,
-    IProtocolNegotiationFactory,
     IReadDescriptor,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
-from zope.interface import directlyProvides, implementer, providedBy
+from zope.interface import implementer
 
 from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
-from carptwist.integration.client import CarpClient, connect, control_endpoint
+from carptwist.integration.client import CarpClient, canonical, connect, control_endpoint
+from carptwist.integration.connections import Connections
 from carptwist.integration.gate import Gate, boottime
 
 DRAIN_SECONDS = 0.1
@@ -46,6 +45,8 @@ SPARE_SECONDS = 0.5
 #: Until the inner endpoint can listen.
 FIRST_RETRY_SECONDS = 0.02
 LONGEST_RETRY_SECONDS = 2.0
+#: Those who wait to be accepted are let in at so many goes at most: more come all the time.
+MOST_GOES = 100
 
 
 @implementer(IAddress)
@@ -54,46 +55,6 @@ class AwaitedAddress:
     """Of a port that has not listened yet."""
 
     vhid: str
-
-
-class _Connections(WrappingFactory[ProtocolWrapper]):
-    """Builds what the user's factory builds, and knows which connections are open."""
-
-    noisy = False
-
-    def __init__(self, factory: IProtocolFactory) -> None:
-        super().__init__(factory)  # type: ignore[no-untyped-call]
-        self._when_none: list[Callable[[], object]] = []
-        if IProtocolNegotiationFactory.providedBy(factory):
-            directlyProvides(self, providedBy(self), IProtocolNegotiationFactory)
-
-    def acceptableProtocols(self) -> Any:
-        """What the user's factory negotiates, over TLS."""
-        return self.wrappedFactory.acceptableProtocols()
-
-    def buildProtocol(self, addr: IAddress | None) -> ProtocolWrapper | None:  # type: ignore[override]
-        built = self.wrappedFactory.buildProtocol(addr)
-        return None if built is None else ProtocolWrapper(self, built)
-
-    def unregisterProtocol(self, p: ProtocolWrapper) -> None:
-        super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
-        if not self.protocols:
-            waiting, self._when_none = self._when_none, []
-            for each in waiting:
-                each()
-
-    def when_none(self, call: Callable[[], object]) -> None:
-        """Call once there is no connection any more."""
-        if self.protocols:
-            self._when_none.append(call)
-        else:
-            call()
-
-    def abort(self) -> None:
-        """End all connections, now."""
-        for protocol in list(self.protocols):
-            transport: Any = protocol.transport
-            transport.abortConnection()
 
 
 @implementer(IListeningPort)
@@ -110,7 +71,7 @@ class GatedPort:
         self,
         vhid: str,
         inner: IStreamServerEndpoint,
-        connections: _Connections,
+        connections: Connections,
         *,
         clock: Any,
         drain_seconds: float,
@@ -149,8 +110,10 @@ class GatedPort:
         self._is_leaving = True
         self._end_drain()
         stopping = self._gate.stop()
-        early = self._early
-        return stopping if early is None else stopping.addCallback(lambda _: early.stopListening())
+        if self._early is None:
+            return stopping
+        early = maybeDeferred(self._early.stopListening)  # at once, whatever the rest takes
+        return stopping.addCallback(lambda _: early).addCallback(lambda _: None)
 
     def getHost(self) -> IAddress:
         """Where it listens, or did last; an :class:`AwaitedAddress` before the first time."""
@@ -172,13 +135,13 @@ class GatedPort:
 
     def closed(self) -> Deferred[None]:
         """For the gate."""
-        closing = self._close()
-        return closing if self._is_leaving else closing.addCallback(lambda _: self._drain())
+        closing = self._close().addErrback(self._not_closed)
+        return closing.addCallback(lambda _: None if self._is_leaving else self._drain())
 
     def _listen(self) -> None:
         self._retry = None
         attempt = self._attempt = maybeDeferred(self._inner.listen, self._connections)
-        attempt.addCallbacks(partial(self._listening, attempt), self._not_listening)
+        attempt.addCallbacks(partial(self._listening, attempt), partial(self._not_listening, attempt))
 
     def _listening(self, attempt: Deferred[Any], port: IListeningPort) -> Any:
         if self._attempt is not attempt:
@@ -188,8 +151,8 @@ class GatedPort:
         self._address = port.getHost()
         return None
 
-    def _not_listening(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
+    def _not_listening(self, attempt: Deferred[Any], failure: Failure) -> None:
+        if self._attempt is not attempt:
             return
         self._attempt = None
         # Right after a takeover an address may not be there yet; and a port may be taken until somebody lets go of it.
@@ -204,16 +167,29 @@ class GatedPort:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        attempt, self._attempt = self._attempt, None
-        if attempt is not None:
-            attempt.cancel()
+        # Not cancelled: many Deferreds only pretend to be, and what comes of them then is nobody's, and listens.
+        self._attempt = None
         port, self._port = self._port, None
         if port is None:
             return succeed(None)
         if IReadDescriptor.providedBy(port):
-            # Who was let in by the kernel, and not by us yet, would be turned away by closing the port.
-            port.doRead()
+            # Who was let in by the kernel, and not by us yet, would be turned away by closing the port: now, and again
+            # right before it is closed, for which Twisted's ports wait for the reactor's next turn.
+            self._accept(port)
+            self._clock.callLater(0, self._accept, port)
         return maybeDeferred(port.stopListening).addCallback(lambda _: None)
+
+    def _accept(self, port: Any) -> None:
+        if not getattr(port, "connected", False):
+            return
+        for _ in range(MOST_GOES):
+            built = self._connections.built
+            port.doRead()  # as many as there were the last time, and no more
+            if self._connections.built == built:
+                return
+
+    def _not_closed(self, failure: Failure) -> None:
+        self._log.failure("carp: {vhid}: the port was not closed well", failure, vhid=self._vhid)
 
     # Connections
 
@@ -242,11 +218,14 @@ class CarpServerEndpoint:
     """Listens on an inner endpoint while this host is MASTER of a virtual host, and holds its addresses.
 
     :param vhid: ``VHID@INTERFACE``.
+    :param inner: must be able to listen again and again, as all of Twisted's are but those that adopt a socket; with
+        ``always`` it has to only once.
     :param control: where the daemon of this host listens.
     :param drain_seconds: for how long connections may go on when it is not MASTER any more; they are aborted then.
     :param settle_seconds: how long after its first advertisement a new MASTER listens: a former one that lives has
         closed its port by then.
     :param always: listen at once and for ever, where the inner endpoint can; connections end as they do otherwise.
+    :raises ValueError: the vhid is no ``VHID@INTERFACE``, or ``control`` neither a path nor an endpoint string.
     """
 
     def __init__(
@@ -262,7 +241,7 @@ class CarpServerEndpoint:
         boottime: Callable[[], float] = boottime,
     ) -> None:
         self._reactor = reactor
-        self._vhid = vhid
+        self._vhid = canonical(vhid)
         self._inner = inner
         self._control = control_endpoint(reactor, control)
         self._drain_seconds = drain_seconds
@@ -273,12 +252,12 @@ class CarpServerEndpoint:
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Fires with a :class:`GatedPort`, at once; with ``always`` when the inner endpoint listens, and it fails where
         that one fails."""
-        connections = _Connections(protocolFactory)
+        connections = Connections(protocolFactory)
         if not self._always:
             return succeed(self._port(connections, None))
         return maybeDeferred(self._inner.listen, connections).addCallback(partial(self._port, connections))
 
-    def _port(self, connections: _Connections, early: IListeningPort | None) -> IListeningPort:
+    def _port(self, connections: Connections, early: IListeningPort | None) -> IListeningPort:
         return GatedPort(
             self._vhid,
             self._inner,

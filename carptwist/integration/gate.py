@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -96,8 +97,8 @@ class Gate:
         """Follow the daemon from now on."""
         if self._client is not None:
             return
-        self._client = self._make_client()
-        self._client.attend(self._vhid, self.told, patience_seconds=self._patience_seconds)
+        client = self._client = self._make_client()
+        client.attend(self._vhid, partial(self._hear, client), patience_seconds=self._patience_seconds)
 
     def stop(self) -> Deferred[None]:
         """Shut it, and follow the daemon no more; fires when nothing runs any more."""
@@ -111,7 +112,17 @@ class Gate:
         """The lease is this one now. Fires, where there is none, when nothing runs any more."""
         self._lease = lease
         self._judge()
-        if lease is not None or self._position is _Position.SHUT:
+        return succeed(None) if lease is not None else self._when_shut()
+
+    def _hear(self, client: CarpClient, lease: Lease | None) -> Deferred[None]:
+        if client is self._client:
+            return self.told(lease)
+        # It is followed no more, so that none of its leases may open anything; but while something is being shut that
+        # it has opened, its daemon waits for that.
+        return succeed(None) if lease is not None else self._when_shut()
+
+    def _when_shut(self) -> Deferred[None]:
+        if self._position is _Position.SHUT:
             return succeed(None)
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)

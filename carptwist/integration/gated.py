@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
-from carptwist.integration.client import CarpClient, connect, control_endpoint
+from carptwist.integration.client import CarpClient, canonical, connect, control_endpoint
 from carptwist.integration.gate import Gate, boottime
 
 #: Three times advbase 1: what a lease lasts, even that of a daemon that stands still.
@@ -47,6 +47,9 @@ class CarpGatedService(MultiService):
 
     :param vhid: ``VHID@INTERFACE``.
     :param control: where the daemon of this host listens.
+    :param settle_seconds: how long after the first advertisement of a new MASTER its children are started.
+    :param patience_seconds: for how long at most the daemon waits for the children, where it goes in good order.
+    :raises ValueError: the vhid is no ``VHID@INTERFACE``, or ``control`` neither a path nor an endpoint string.
     """
 
     _log = Logger()
@@ -68,7 +71,7 @@ class CarpGatedService(MultiService):
             return connect(reactor, endpoint)
 
         self._gate = Gate(
-            vhid,
+            canonical(vhid),
             self,
             client=client,
             clock=reactor,
@@ -107,9 +110,13 @@ class CarpGatedService(MultiService):
 
     def opened(self) -> None:
         """For the gate."""
-        for service in self:
-            service.privilegedStartService()
-            service.startService()
+        for service in list(self):
+            # Each for itself: one that cannot be started keeps none from running.
+            try:
+                service.privilegedStartService()
+                service.startService()
+            except Exception:
+                self._log.failure("carp: a gated service has not started well")
 
     def closed(self) -> Deferred[Any]:
         """For the gate."""

@@ -11,7 +11,6 @@ else is imported when it is used."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
@@ -19,7 +18,6 @@ from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndp
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-_NAME = re.compile(r"[0-9]{1,3}@\S{1,15}")
 _WORDS = {"yes": True, "no": False}
 
 
@@ -30,10 +28,13 @@ class CarpServerParser:
     prefix = "carp"
 
     def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamServerEndpoint:
+        from carptwist.integration.client import canonical
         from carptwist.integration.endpoint import CarpServerEndpoint
 
-        if not args or _NAME.fullmatch(args[0]) is None:
-            raise ValueError(f"carp: {args[0] if args else 'nothing'}: must be VHID@INTERFACE, then an endpoint")
+        try:
+            vhid = canonical(args[0] if args else "")
+        except ValueError as error:
+            raise ValueError(f"carp: {error}, then an endpoint") from None
         options = _Options(kwargs)
         settings: dict[str, Any] = {}
         if (control := options.take("control")) is not None:
@@ -46,7 +47,7 @@ class CarpServerParser:
                 raise ValueError(f"carp: always={text}: must be yes or no")
             settings["always"] = _WORDS[text]
         inner = serverFromString(reactor, _inner(args[1:], options.left))
-        return CarpServerEndpoint(reactor, args[0], inner, **settings)
+        return CarpServerEndpoint(reactor, vhid, inner, **settings)
 
 
 class _Options:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 
-from carptwist.api import NotFoundError, RefusedError, State, SubscriptionClosedError
+from carptwist.api import BusyError, NotFoundError, RefusedError, State, SubscriptionClosedError
 from carptwist.vhost.tenants import Lease
 from tests.control.support import BOOTED
 from tests.integration.support import CompanionTestCase
@@ -62,6 +62,25 @@ class ConnectionTests(CompanionTestCase):
         self.failureResultOf(awaited, CancelledError)
         self.failureResultOf(event, SubscriptionClosedError)
 
+    def test_a_client_that_is_closed(self) -> None:
+        """Says so, rather than to let wait for ever; what waited for a demotion fails, and no timer is left."""
+        client = self.companion()
+        self.settle()
+        client.attend("7@em0", lambda lease: None)  # which is refused, and asked for again
+        self.settle()
+        self.endpoint.is_away = True
+        self.sever()
+        demoted = client.demote(100, "shop", "ill").in_force()
+        self.got(client.close())
+        self.failureResultOf(demoted, CancelledError)
+        for ask in (client.events, client.connection, lambda: client.demote(1, "shop", "ill")):
+            self.assertRaises(RuntimeError, ask)
+        self.assertRaises(RuntimeError, client.attend, "1@em0", lambda lease: None)
+        for asking in (client.status(), client.when("1@em0", "MASTER")):
+            self.failureResultOf(asking, RuntimeError)
+        pending = [call for call in self.clock.getDelayedCalls() if "integration" in repr(call)]
+        self.assertEqual(pending, [])
+
 
 class EventTests(CompanionTestCase):
     """States that are waited for, and events."""
@@ -90,6 +109,69 @@ class EventTests(CompanionTestCase):
         self.desk.state("a test", "1@em0", "MASTER")
         self.settle(1)
         self.assertIsNone(self.got(waiting))
+
+    def test_who_gives_up_waiting(self) -> None:
+        """Takes nothing from others: neither at once, nor later, nor without a connection."""
+        client = self.companion()
+        self.settle()
+        events, patient = client.events(), client.when("1@em0", "MASTER")
+        impatient = [client.when("1@em0", "MASTER")]
+        impatient[0].cancel()
+        self.settle()
+        impatient.append(client.when("1@em0", "MASTER"))
+        self.settle()
+        impatient[1].cancel()
+        self.sever()
+        impatient.append(client.when("1@em0", "MASTER").addTimeout(0.01, self.clock))
+        self.settle(1)
+        for each, kind in zip(impatient, (CancelledError, CancelledError, TimeoutError), strict=True):
+            self.failureResultOf(each, kind)
+        self.become("MASTER")
+        self.assertIsNone(self.got(patient))
+        self.assertEqual(self.got(events.next())["state"], "MASTER")
+
+    def test_a_connection_that_breaks_while_it_is_asked(self) -> None:
+        """Is another's business: a state is waited for over the next one."""
+        client = self.companion()
+        self.settle()
+        waiting = client.when("1@em0", "MASTER")
+        self.sever()
+        self.settle(1)
+        self.assertNoResult(waiting)
+        self.become("MASTER")
+        self.assertIsNone(self.got(waiting))
+
+    def test_a_daemon_that_has_no_room_for_one_more(self) -> None:
+        """Is asked again, for as long as there is somebody who wants events."""
+        refusals = []
+        subscribe = self.factory.subscribe
+
+        def full(*arguments: Any) -> Any:
+            refusals.append(arguments)
+            raise BusyError("too many programs are subscribed already")
+
+        self.factory.subscribe = full  # type: ignore[method-assign]
+        client = self.companion()
+        events = client.events()
+        self.settle(7)
+        self.assertEqual(len(refusals), 2)
+        self.factory.subscribe = subscribe  # type: ignore[method-assign]
+        self.settle(5)
+        self.history.note("state", "1@em0", "something")
+        self.assertEqual(self.got(events.next())["text"], "something")
+
+    def test_a_daemon_that_has_forgotten_all(self) -> None:
+        """Counts its events anew: they are told."""
+        client = self.companion()
+        for _ in range(5):
+            self.history.note("demotion", "", "long ago")
+        events = client.events()
+        self.settle()
+        self.sever()
+        self.history._events.clear()
+        self.become("MASTER")
+        self.settle(1)
+        self.assertEqual(self.got(events.next())["state"], "MASTER")
 
     def test_a_vhid_that_there_is_not(self) -> None:
         """Is an error, before and after connecting."""
@@ -190,6 +272,18 @@ class DemotionTests(CompanionTestCase):
         self.factory.hold(None, "shop")
         self.sever()
         self.assertEqual(self.entries(), [("shop", 50, "mine")])
+
+    def test_one_within_another(self) -> None:
+        """An owner has one entry: that of the inner one while it lasts, and then the outer one's again."""
+        client = self.companion()
+        with client.demote(100, "shop", "ill"):
+            with client.demote(240, "shop", "about to stop"):
+                self.settle()
+                self.assertEqual(self.entries(), [("shop", 240, "about to stop")])
+            self.settle()
+            self.assertEqual(self.entries(), [("shop", 100, "ill")])
+        self.settle()
+        self.assertEqual(self.entries(), [])
 
     def test_a_refused_one(self) -> None:
         """Fails, and leaves nothing."""
@@ -303,3 +397,39 @@ class AttendanceTests(CompanionTestCase):
         self.got(self.node.remove("2@em0"))
         self.assertIsNone(self.told[-1])
         self.assertRaises(ValueError, client.attend, "2@em0", self.hear)
+
+    def test_attending_once_more(self) -> None:
+        """After an end of it: what is so now is told at once, and the patience is another one."""
+        client = self.companion()
+        stop = client.attend("1@em0", self.hear)
+        self.settle()
+        self.become("MASTER")
+        stop()
+        heard = len(self.told)
+        self.settle(3)
+        self.assertEqual(len(self.told), heard)
+        client.attend("001@em0", self.hear, patience_seconds=2)
+        self.settle()
+        self.assertEqual(len(self.told), heard + 1)
+        self.stopped = Deferred()
+        self.become("BACKUP")
+        self.settle(0.5)
+        self.assertTrue(self.holds())
+        self.stopped.callback(None)
+
+    def test_who_fails_when_it_is_told(self) -> None:
+        """Keeps nobody else from being told."""
+        client = self.companion()
+
+        def fail(lease: Lease | None) -> None:
+            raise ValueError("cannot hear")
+
+        from tests.control.support import vhid
+
+        self.node.add(vhid(2, "192.0.2.9/24"))
+        client.attend("2@em0", self.hear)
+        self.settle()
+        client._attended["1@em0"] = (fail, 0.0)
+        self.sever()
+        self.assertEqual(self.told, [None, None])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)

@@ -8,13 +8,18 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IAddress,
+    IFileDescriptorReceiver,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
     IListeningPort,
     IProtocolFactory,
     IProtocolNegotiationFactory,
+    IReactorTime,
     IReadDescriptor,
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -44,31 +49,43 @@ class InnerTransport(StringTransport):
 
 @implementer(IListeningPort, IReadDescriptor)
 class InnerPort:
-    """A port whose connections a test makes. ``waiting`` of them were let in by the kernel."""
+    """A port whose connections a test makes. ``waiting`` of them were let in by the kernel; ``late`` ones are while it
+    is about to be closed, which takes a turn of the reactor, as with Twisted's."""
 
     def __init__(self, inner: Inner, factory: IProtocolFactory) -> None:
         self.inner = inner
         self.factory: Any = factory
         self.waiting = 0
+        self.late = 0
         self.listening = False
         self.startListening()
+
+    @property
+    def connected(self) -> bool:
+        return self.listening
 
     def startListening(self) -> None:
         self.listening = True
         self.factory.doStart()
 
     def stopListening(self) -> Deferred[None]:
+        self.waiting += self.late
+        return deferLater(self.inner.clock, 0, self.close)
+
+    def close(self) -> None:
         self.listening = False
         self.factory.doStop()
-        return succeed(None)
+        if self.inner.sticks:
+            raise ValueError("sticks")
 
     def getHost(self) -> IAddress:
         return self.inner.here
 
     def doRead(self) -> None:
-        for _ in range(self.waiting):
+        assert self.listening
+        if self.waiting:  # one at a time, as Twisted does where there was one the last time
+            self.waiting -= 1
             self.connect()
-        self.waiting = 0
 
     def connectionLost(self, reason: Failure) -> None:
         pass
@@ -92,7 +109,9 @@ class InnerPort:
 class Inner:
     """An endpoint that listens unless there is trouble, or only when it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
+        self.clock = clock
+        self.sticks = False  # closing a port fails
         self.here = Here()
         self.ports: list[InnerPort] = []
         self.transports: list[InnerTransport] = []
@@ -134,7 +153,7 @@ class EndpointTestCase(CompanionTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.inner = Inner()
+        self.inner = Inner(self.clock)
         self.pages = Pages()
         self.server = CarpServerEndpoint(
             self.clock,
@@ -198,14 +217,20 @@ class ListeningTests(EndpointTestCase):
             self.assertEqual(self.inner.attempts, attempts)
 
     def test_an_endpoint_that_was_too_slow(self) -> None:
-        """Listens no more when it comes to that."""
-        self.listen()
+        """Listens no more when it comes to that; nobody waits for it, and what it says no more is no trouble."""
+        port = self.listen()
         self.inner.slow = []
-        self.become("MASTER")
-        self.become("BACKUP")
-        (waiting,) = self.inner.slow
-        self.assertTrue(waiting.called)  # cancelled
+        for end in (lambda: self.become("BACKUP"), lambda: self.got(port.stopListening())):
+            self.become("MASTER")
+            end()
+        early, late = self.inner.slow
+        self.assertFalse(self.holds() and early.called)
+        early.callback(InnerPort(self.inner, self.pages))
+        self.settle()
         self.assertFalse(self.inner.listening)
+        late.errback(CannotListenError("192.0.2.1", 80, OSError(99, "Cannot assign requested address")))
+        self.settle(1)
+        self.assertEqual(self.inner.attempts, 2)
 
     def test_stopping_at_any_moment(self) -> None:
         """Before it listens, while it does, and again; and starting once more."""
@@ -216,9 +241,68 @@ class ListeningTests(EndpointTestCase):
         port.startListening()
         self.settle()
         self.assertEqual(self.inner.listening, 1)
-        self.got(port.stopListening())
-        self.got(port.stopListening())
+        first, second = port.stopListening(), port.stopListening()
+        self.got(first)
+        self.got(second)
         self.assertEqual(self.inner.listening, 0)
+        port.startListening()
+        stopping = port.stopListening()
+        port.startListening()
+        self.got(stopping)
+        self.settle()
+        self.assertEqual(self.inner.listening, 1)
+
+    def test_a_port_that_cannot_be_closed_well(self) -> None:
+        """Is told of, and keeps nobody from letting the addresses go."""
+        self.listen()
+        self.become("MASTER")
+        self.inner.sticks = True
+        self.become("BACKUP")
+        self.assertFalse(self.holds())
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_two_of_them(self) -> None:
+        """For one virtual host in one program: both listen, and the addresses go when both are done."""
+        self.listen()
+        self.listen()
+        self.become("MASTER")
+        self.assertEqual(self.inner.listening, 2)
+        transport = self.inner.ports[1].connect()
+        self.become("BACKUP")
+        self.assertEqual((self.inner.listening, self.holds()), (0, True))
+        transport.protocol.connectionLost(connectionDone)
+        self.settle()
+        self.assertFalse(self.holds())
+
+    def test_a_virtual_host_that_is_removed_and_added(self) -> None:
+        """As by a reload: it stops listening in time, and listens again."""
+        self.listen()
+        self.become("MASTER")
+        transport = self.inner.ports[0].connect()
+        config = self.node.roster.all()[0].config
+        removing = self.node.remove("1@em0")
+        self.settle(0.5)
+        self.assertEqual((self.inner.listening, self.holds()), (0, True))
+        transport.protocol.connectionLost(connectionDone)
+        self.got(removing)
+        self.settle(10)
+        self.node.add(config)
+        self.settle()
+        self.become("MASTER")
+        self.assertEqual(self.inner.listening, 1)
+
+    def test_a_daemon_that_is_started_anew(self) -> None:
+        """Is followed within moments, however long there was none."""
+        self.listen()
+        for away in (0.05, 300):
+            self.become("MASTER")
+            self.endpoint.is_away = True
+            self.sever()
+            self.settle(away)
+            self.assertEqual(self.inner.listening, 0)
+            self.endpoint.is_away = False
+            self.settle(0.2)
+            self.assertEqual(self.inner.listening, 1)
 
     def test_it_negotiates_what_the_factory_does(self) -> None:
         """As over TLS."""
@@ -258,10 +342,11 @@ class DrainTests(EndpointTestCase):
         self.assertFalse(self.holds())
 
     def test_who_was_let_in_by_the_kernel_is_served(self) -> None:
-        """Rather than turned away with the port."""
-        self.inner.ports[0].waiting = 2
+        """Rather than turned away with the port; even those that came while it was about to be closed."""
+        self.inner.ports[0].waiting = 20
+        self.inner.ports[0].late = 5
         self.become("BACKUP")
-        self.assertEqual(len(self.inner.transports), 3)
+        self.assertEqual(len(self.inner.transports), 26)
         self.settle(3)
         self.assertTrue(all(transport.aborted for transport in self.inner.transports))
 
@@ -286,7 +371,70 @@ class DrainTests(EndpointTestCase):
         """Is followed by nobody: the port is closed at once."""
         self.endpoint.is_away = True
         self.sever()
+        self.clock.advance(0)
         self.assertEqual(self.inner.listening, 0)
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IFileDescriptorReceiver)
+class Curious(Protocol):
+    """Wants to know all that a transport can tell."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def readConnectionLost(self) -> None:
+        self.told.append("read")
+
+    def writeConnectionLost(self) -> None:
+        self.told.append("write")
+
+    def handshakeCompleted(self) -> None:
+        self.told.append("handshake")
+
+    def fileDescriptorReceived(self, descriptor: int) -> None:
+        self.told.append(descriptor)
+
+
+class ConnectionTests(EndpointTestCase):
+    """The user's protocol does not notice that somebody counts connections."""
+
+    def connect(self, protocol: type[Protocol]) -> tuple[Any, Any]:
+        self.pages.protocol = protocol
+        self.listen()
+        self.become("MASTER")
+        wrapper = self.inner.ports[0].connect().protocol
+        return wrapper, wrapper.wrappedProtocol
+
+    def test_what_a_protocol_provides(self) -> None:
+        """Is provided, and passed on; nothing else is."""
+        wrapper, protocol = self.connect(Curious)
+        for interface in (IHalfCloseableProtocol, IHandshakeListener, IFileDescriptorReceiver):
+            self.assertTrue(interface.providedBy(wrapper), interface)
+        wrapper.readConnectionLost()
+        wrapper.writeConnectionLost()
+        wrapper.handshakeCompleted()
+        wrapper.fileDescriptorReceived(7)
+        self.assertEqual(protocol.told, ["read", "write", "handshake", 7])
+
+    def test_what_it_does_not_provide(self) -> None:
+        """Nobody believes that it does: a connection of which one half is closed is closed."""
+        wrapper, _ = self.connect(Protocol)
+        self.assertFalse(IHalfCloseableProtocol.providedBy(wrapper))
+
+    def test_a_transport_that_cannot_abort(self) -> None:
+        """Loses its connection."""
+        wrapper, _ = self.connect(Protocol)
+        plain = StringTransport()
+        wrapper.transport = plain
+        wrapper.abort()
+        self.assertTrue(plain.disconnecting)
+
+    def test_who_is_not_let_in(self) -> None:
+        """Because the user's factory builds nothing."""
+        self.listen()
+        self.become("MASTER")
+        self.pages.buildProtocol = lambda addr: None  # type: ignore[method-assign,assignment]
+        self.assertIsNone(self.inner.ports[0].factory.buildProtocol(Here()))
 
 
 class AlwaysTests(EndpointTestCase):

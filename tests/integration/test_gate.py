@@ -125,6 +125,55 @@ class GateTests(CompanionTestCase):
         self.got(self.gate.stop())
         self.got(self.gate.stop())
 
+    def test_no_lease_opens_what_is_being_stopped(self) -> None:
+        """However long that takes: the daemon is MASTER all the time."""
+        self.gate.start()
+        self.settle()
+        self.become("MASTER")
+        self.settle(1.1)
+        closing = self.gated.stopping = Deferred()
+        stopping = self.gate.stop()
+        self.settle(3)
+        self.assertNoResult(stopping)
+        self.gated.stopping = None
+        closing.callback(None)
+        self.got(stopping)
+        self.assertEqual(self.gated.did, ["open", "close"])
+
+    def test_the_daemon_waits_for_what_is_being_stopped(self) -> None:
+        """It runs still, whoever asked for its end."""
+        self.gate.start()
+        self.settle()
+        self.become("MASTER")
+        self.settle(1.1)
+        closing = self.gated.stopping = Deferred()
+        stopping = self.gate.stop()
+        self.become("BACKUP")
+        self.assertTrue(self.holds())
+        closing.callback(None)
+        self.settle()
+        self.assertFalse(self.holds())
+        self.got(stopping)
+
+    def test_it_may_be_started_while_it_stops(self) -> None:
+        """What the former client still says, and its end, is nothing to the new one."""
+        self.gate.start()
+        self.settle()
+        self.become("MASTER")
+        self.settle(1.1)
+        closing = self.gated.stopping = Deferred()
+        stopping = self.gate.stop()
+        self.gate.start()
+        self.settle(0.1)
+        self.gated.stopping = None
+        closing.callback(None)
+        self.got(stopping)
+        self.settle(0.1)
+        self.assertEqual(self.gated.did, ["open", "close", "open"])
+        self.become("BACKUP")
+        self.assertEqual(self.gated.did, ["open", "close", "open", "close"])
+        self.got(self.gate.stop())
+
     def test_a_daemon_that_is_gone_shuts_it(self) -> None:
         """At once: nobody knows any more."""
         self.gate.start()

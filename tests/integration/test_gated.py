@@ -26,6 +26,13 @@ class Job(Service):
         return self.stopping
 
 
+class Broken(Job):
+    """Cannot be started."""
+
+    def startService(self) -> None:
+        raise ValueError("cannot be started")
+
+
 class GatedServiceTests(CompanionTestCase):
     """With one child."""
 
@@ -91,6 +98,23 @@ class GatedServiceTests(CompanionTestCase):
         self.become("BACKUP")
         self.become("MASTER")
         self.assertEqual((self.job.running, self.job.starts), (0, 1))
+
+    def test_a_child_that_fails_to_start(self) -> None:
+        """Keeps none from running."""
+        broken = Broken("broken")
+        broken.setServiceParent(self.service)
+        late = Job("late")
+        late.setServiceParent(self.service)
+        self.become("MASTER")
+        self.assertEqual((self.job.running, late.running), (1, 1))
+        self.become("BACKUP")
+        self.assertEqual((self.job.running, late.running), (0, 0))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_what_is_no_virtual_host(self) -> None:
+        """Is told at once."""
+        for vhid, control in (("em0", "/run/c.sock"), ("0@em0", "/run/c.sock"), ("1@em0", ""), ("1@em0", "nosuch:1")):
+            self.assertRaises(ValueError, CarpGatedService, self.clock, vhid, control=control)
 
     def test_a_child_that_fails_to_stop(self) -> None:
         """Keeps nobody from stopping."""

@@ -69,7 +69,13 @@ class StringTests(SynchronousTestCase):
         """At once, in words."""
         for text, words in {
             "carp": "VHID@INTERFACE",
-            "carp:em0:tcp:80": "em0: must be VHID@INTERFACE",
+            "carp:em0:tcp:80": "'em0' names no virtual host: write VHID@INTERFACE, as 1@em0",
+            "carp:0@em0:tcp:80": "'0@em0': the vhid must be 1 to 255",
+            "carp:256@em0:tcp:80": "'256@em0': the vhid must be 1 to 255",
+            "carp:1@:tcp:80": "VHID@INTERFACE",
+            r"carp:1@em0:tcp\:80:control=": "control",
+            r"carp:1@em0:tcp\:80:control=nosuch\:1": "nosuch",
+            r"carp:1@em0:tcp\:http2": "http2",
             "carp:1@em0": "the inner endpoint is missing",
             r"carp:1@em0:tcp\:80:drian=5": "drian: no such option",
             r"carp:1@em0:tcp\:80:drain=long": "drain=long: must be 0 to 60 seconds",
