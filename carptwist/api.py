@@ -2,9 +2,34 @@
 
 ::
 
-    from carptwist.api import CarpGatedService, connect
+    from carptwist.api import CarpGatedService, connect             beside a daemon, which is asked
+    from carptwist.api import CarpService, configuration_of_file    instead of one, in this program
+    from carptwist.api import Change, Result, PlaneError            for plug-ins
+
+The interfaces that plug-ins provide are in :mod:`carptwist.interfaces`; all the others there may change as well.
 """
 
+from carptwist.config.schema import (
+    CheckConfig,
+    Configuration,
+    ControlConfig,
+    DevdConfig,
+    Dialect,
+    FileMode,
+    Hidden,
+    HookConfig,
+    Knobs,
+    Phrase,
+    PlaneKind,
+    ReplayMode,
+    StatusRange,
+    SyncConfig,
+    TlsListen,
+    VirtualHostConfig,
+    WebhookConfig,
+)
+from carptwist.config.shells import ManholeConfig
+from carptwist.configuration import ConfigurationError, Problem, configuration_of_file, configuration_of_text
 from carptwist.control.client import Event
 from carptwist.control.commands import (
     BadRequestError,
@@ -14,11 +39,15 @@ from carptwist.control.commands import (
     RefusedError,
 )
 from carptwist.election.state import State
+from carptwist.hooks.script import Change
 from carptwist.integration.client import CarpClient, connect
 from carptwist.integration.demotion import Demotion
 from carptwist.integration.endpoint import AwaitedAddress, CarpServerEndpoint, GatedPort
 from carptwist.integration.gated import CarpGatedService
 from carptwist.integration.subscription import Subscription, SubscriptionClosedError
+from carptwist.monotonic import run_on_monotonic_time
+from carptwist.revision import Outcome
+from carptwist.service import CarpService
 from carptwist.vhost.tenants import Lease
 
 __all__ = [
@@ -28,15 +57,41 @@ __all__ = [
     "CarpClient",
     "CarpGatedService",
     "CarpServerEndpoint",
+    "CarpService",
+    "Change",
+    "CheckConfig",
+    "Configuration",
+    "ConfigurationError",
+    "ControlConfig",
     "Demotion",
+    "DevdConfig",
+    "Dialect",
     "Event",
+    "FileMode",
     "GatedPort",
+    "Hidden",
+    "HookConfig",
+    "Knobs",
     "Lease",
+    "ManholeConfig",
     "NobodyElseError",
     "NotFoundError",
+    "Outcome",
+    "Phrase",
+    "PlaneKind",
+    "Problem",
     "RefusedError",
+    "ReplayMode",
     "State",
+    "StatusRange",
     "Subscription",
     "SubscriptionClosedError",
+    "SyncConfig",
+    "TlsListen",
+    "VirtualHostConfig",
+    "WebhookConfig",
+    "configuration_of_file",
+    "configuration_of_text",
     "connect",
+    "run_on_monotonic_time",
 ]

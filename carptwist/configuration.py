@@ -21,7 +21,17 @@ from carptwist.config.schema import Configuration
 #: Octets. A thousand virtual hosts with ten addresses each need a quarter of it.
 LONGEST_FILE = 2**20
 
-__all__ = ["LONGEST_FILE", "ConfigurationError", "Problem", "Reading", "SavingError", "load", "save"]
+__all__ = [
+    "LONGEST_FILE",
+    "ConfigurationError",
+    "Problem",
+    "Reading",
+    "SavingError",
+    "configuration_of_file",
+    "configuration_of_text",
+    "load",
+    "save",
+]
 
 
 class _Contents(NamedTuple):
@@ -66,6 +76,25 @@ def load(path: str) -> Reading:
             )
     warnings.sort(key=lambda problem: problem.line)
     return reading._replace(warnings=tuple(warnings))
+
+
+def configuration_of_file(path: str) -> Configuration:
+    """The configuration that a file such as /etc/carptwist/carp.ini holds, as the daemon reads it.
+
+    :param path: of the file; relative paths in it are relative to it.
+    :raises ConfigurationError: with every error of the file, each with its line; also when it cannot be read.
+    """
+    return load(path).configuration
+
+
+def configuration_of_text(text: str, name: str = "configuration") -> Configuration:
+    """The configuration that a text says which is written as carp.ini is: see docs/configuration.md.
+
+    :param text: sections and their keys.
+    :param name: what the text is called in errors; relative paths in it are relative to this path.
+    :raises ConfigurationError: with every error of the text, each with its line.
+    """
+    return read(text, name, _text_of).configuration
 
 
 def save(path: str, loaded: Configuration, wanted: Configuration) -> None:

@@ -10,6 +10,10 @@ _CAP_NET_ADMIN = 12
 _CAP_NET_RAW = 13
 
 
+class MissingPrivilegeError(Exception):
+    """This process may not do what a service needs; the text says what, and the remedy."""
+
+
 def missing_privileges(configuration: Configuration, effective: int | None = None) -> str | None:
     """One line that names what is missing and the remedy, or None where all is there.
 

@@ -38,6 +38,7 @@ from carptwist.checks.checks import Checks
 from carptwist.checks.probes import Prober
 from carptwist.config.schema import Configuration, ControlConfig, Knobs
 from carptwist.config.shells import ManholeConfig
+from carptwist.config.wholeness import demand_whole
 from carptwist.control.access import caller
 from carptwist.control.desk import Desk
 from carptwist.control.history import History
@@ -47,6 +48,7 @@ from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport
 from carptwist.control.tls import server_endpoint
 from carptwist.election.effects import Became
+from carptwist.election.state import State
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.pipe import Pipe
 from carptwist.hooks.script import Change, Hooks
@@ -60,20 +62,32 @@ from carptwist.node import Node
 from carptwist.protocols.syncs import Syncs
 from carptwist.recorder.flight import FlightRecorder
 from carptwist.revision import Outcome, Revision
+from carptwist.system import LinuxSystem
 from carptwist.vhost.virtualhost import VirtualHost
 
 if TYPE_CHECKING:
     from carptwist.admin.shells import Shells
 
+#: Who demotes on behalf of the program, in the history.
+_PROGRAM = "the program"
+
 
 class CarpService(Service):
-    """All vhids of one configuration on one host.
+    """All vhids of one configuration on one host: the daemon, for a program of anybody's.
 
-    :param reactor: delayed calls on it should run on monotonic time, as :func:`carptwist.tap.run_on_monotonic_time`
-        makes them: CARP's timeouts must not follow the clock on the wall.
-    :param system: the host; :class:`carptwist.system.LinuxSystem` in a daemon.
+    Several may run in one process, each with vhids, addresses, sockets and a state_dir of its own. Each has a
+    demotion ledger of its own.
+
+    :param configuration: what :func:`carptwist.configuration.configuration_of_text` or ``configuration_of_file`` gives,
+        or one that was built of the classes of :mod:`carptwist.config.schema`.
+    :param reactor: delayed calls on it should run on monotonic time, as
+        :func:`carptwist.monotonic.run_on_monotonic_time` makes them: CARP's timeouts must not follow the clock on the
+        wall.
+    :param system: the host; without one this Linux host, as a :class:`carptwist.system.LinuxSystem`. That needs
+        CAP_NET_RAW, and CAP_NET_ADMIN for any plane but ``none``.
+    :param gave_up: called once when the start has failed; :attr:`trouble` says why, and so does the log.
     :param path: the configuration file, for :meth:`reload`; None where there is none.
-    :param gave_up: called when the host cannot be worked with; why is in the log.
+    :raises ConfigurationError: the parts of the configuration do not go together. Nothing was touched.
     """
 
     _log = Logger()
@@ -83,10 +97,13 @@ class CarpService(Service):
         configuration: Configuration,
         *,
         reactor: Any,
-        system: ISystem,
+        system: ISystem | None = None,
         gave_up: Callable[[], object] = lambda: None,
         path: str | None = None,
     ) -> None:
+        demand_whole(configuration)
+        if system is None:
+            system = LinuxSystem(reactor, configuration)
         self._gave_up = gave_up
         self.node = _a_node(configuration.knobs, reactor=reactor, system=system)
         self._reactor = reactor
@@ -128,6 +145,7 @@ class CarpService(Service):
         self._shells: Shells | None = None
         self._starting: Deferred[None] | None = None
         self._has_started = False
+        self._trouble: str | None = None
         self._revising = Revising(self.revision, self.node.roster, self.reload, reactor.seconds)
         self._report = StatusReport(
             self.node.roster,
@@ -155,17 +173,28 @@ class CarpService(Service):
         )
 
     def startService(self) -> None:
+        """Take part. What comes of it :meth:`when_started` tells.
+
+        :raises ValueError: it was started before. One that was stopped does not come back: build another one.
+        """
+        if self._starting is not None:
+            raise ValueError("the service was started before: build another one")
         super().startService()  # type: ignore[no-untyped-call]
         self._starting = self._start()
         self._starting.addCallbacks(self._has_begun, self._failed_to_start)
 
     def stopService(self) -> Deferred[None]:
+        """Leave in good order. Fires when each MASTER has bowed out and everything is put back that was changed on the
+        host."""
         super().stopService()  # type: ignore[no-untyped-call]
         return self._stop()
 
     def when_started(self) -> Deferred[bool]:
         """Fires with True when every vhid takes part and the sockets listen; with False when the start has failed, and
-        ``gave_up`` was called. ``startService`` comes first."""
+        ``gave_up`` was called. ``startService`` comes first.
+
+        :raises ValueError: it did not.
+        """
         fired: Deferred[bool] = Deferred()
         if self._starting is None:
             raise ValueError("the service was not started")
@@ -173,13 +202,80 @@ class CarpService(Service):
         return fired
 
     @property
+    def trouble(self) -> str | None:
+        """Why the start has failed, for an operator; None where it has not."""
+        return self._trouble
+
+    @property
     def configuration(self) -> Configuration:
-        """What was read last."""
+        """What was read, or given, last."""
         return self.revision.loaded
+
+    # For the program that it is embedded in
+
+    def states(self) -> dict[str, State]:
+        """The state of every vhid now, by VHID@INTERFACE, such as ``1@em0``."""
+        return {vhost.name: vhost.state for vhost in self.node.roster.all()}
+
+    def observe(self, changed: Callable[[Change], object]) -> Callable[[], None]:
+        """Call ``changed`` at each change of a vhid's state from now on, in the reactor's thread.
+
+        It is told at once, while the election goes on: it must not block. An exception of it is logged, and stops
+        nobody.
+
+        :returns: what ends that.
+        """
+        return self.node.roster.observe(lambda vhost, became: changed(_change(vhost, became)))
+
+    def status(self) -> dict[str, Any]:
+        """What ``carpctl status --json`` prints: values that JSON has. Times are ISO 8601 with zone."""
+        return self._report.snapshot()
+
+    def demote(self, value: int, owner: str, reason: str, seconds: float | None = None) -> int:
+        """Make all vhids of this service less inclined to be MASTER, or replace what ``owner`` has said before.
+
+        :param value: added to what is advertised; 240 has every host without demotion preempt this one, a negative
+            value makes up for others'.
+        :param owner: by what it is taken back; one line, and no name of the daemon's own such as ``check web``.
+        :param reason: for operators, one line.
+        :param seconds: after which it ends by itself; None: never.
+        :returns: the sum of all demotions.
+        :raises BadRequestError: a value is out of its range, or a text is not one line.
+        :raises BusyError: there are too many entries.
+        """
+        return self._desk.demote(_PROGRAM, value, owner, reason, seconds)
+
+    def undemote(self, owner: str) -> int:
+        """Take back what ``owner`` has said.
+
+        :returns: the sum of all demotions.
+        :raises NotFoundError: it has said nothing.
+        :raises RefusedError: it is an entry of the daemon's own.
+        """
+        return self._desk.undemote(_PROGRAM, owner)
+
+    def adopt(self, configuration: Configuration) -> Deferred[list[Outcome]]:
+        """Run with another configuration from now on; vhids that are the same notice nothing.
+
+        Fires with what was done, in order; a step that has failed says why, and leaves the others to be done.
+
+        :raises ConfigurationError: the parts of the configuration do not go together. Nothing is changed.
+        :raises ValueError: the service was not started.
+        """
+        demand_whole(configuration)
+        if self._starting is None:
+            raise ValueError("the service was not started")
+        done: Deferred[list[Outcome]] = Deferred()
+        self._starting.addCallback(lambda _: self.revision.adopt(configuration).chainDeferred(done))
+        return done
 
     @inlineCallbacks
     def reload(self) -> Generator[Deferred[Any], Any, list[Outcome]]:
-        """Read the configuration file again and do what it says: see :meth:`carptwist.revision.Revision.reload`."""
+        """Read the configuration file again and do what it says. Fires with what was done, in order.
+
+        Fails with :class:`carptwist.configuration.ConfigurationError` if there is anything wrong with the file, and
+        ValueError if there is no file, or the service is stopping or was not started: then nothing is changed.
+        """
         if self._starting is None:
             raise ValueError("the service was not started")
         yield self._starting  # half a start cannot be changed
@@ -230,9 +326,7 @@ class CarpService(Service):
         self._history.note("service", "", f"carptwist {__version__} started")
 
     def _notify(self, vhost: VirtualHost, became: Became) -> None:
-        config = vhost.config
-        state, previous = became.state.value, became.previous.value
-        change = Change(str(config.vhid), config.interface, previous, state, became.reason)
+        change = _change(vhost, became)
         self._pipe.changed(change)
         self._hooks.changed(change)
         self._webhooks.changed(change)
@@ -286,9 +380,15 @@ class CarpService(Service):
         self._has_started = True
 
     def _failed_to_start(self, failure: Failure) -> None:
-        self._log.critical("carp: cannot start: {why}", why=failure.getErrorMessage())
+        self._trouble = failure.getErrorMessage()
+        self._log.critical("carp: cannot start: {why}", why=self._trouble)
         self._log.debug("{failure}", failure=failure)
         self._gave_up()
+
+
+def _change(vhost: VirtualHost, became: Became) -> Change:
+    config = vhost.config
+    return Change(str(config.vhid), config.interface, became.previous.value, became.state.value, became.reason)
 
 
 def _a_node(knobs: Knobs, *, reactor: Any, system: ISystem) -> Node:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, assert_never
@@ -12,62 +11,84 @@ from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from carptwist.config.schema import PlaneKind, VirtualHostConfig
-from carptwist.exclusion import claim
+from carptwist.config.belongings import of_configuration, of_vhid
+from carptwist.config.schema import Configuration, PlaneKind, VirtualHostConfig
+from carptwist.exclusion import Share, join
 from carptwist.guard.keeper import GuardKeeper
 from carptwist.interfaces import IFramePort, IFrameReceiver, IGuard, INotebook, IPlane, ISystem, LinkState
 from carptwist.links import deaf, membership
 from carptwist.links.netlink import LinkMonitor
 from carptwist.links.packet import PacketPort
+from carptwist.monotonic import is_on_monotonic_time
 from carptwist.notebooks import Notebooks
 from carptwist.planes import leftovers
+from carptwist.planes.claimed import ClaimedPlane
 from carptwist.planes.interface import InterfacePlane
 from carptwist.planes.macvlan import MacvlanPlane
 from carptwist.planes.marks import PROTOCOL
 from carptwist.planes.nothing import NoPlane
 from carptwist.planes.orders import Orders
-from carptwist.planes.sysctls import Sysctls, namespace
+from carptwist.planes.sysctls import namespace
 from carptwist.planes.sysctls import read as read_sysctl
 from carptwist.planes.upkeep import Upkeep
+from carptwist.privileges import MissingPrivilegeError, may_change_host, missing_privileges
 from carptwist.wire.carp import virtual_mac
 
 
 @implementer(ISystem)
 class LinuxSystem:
-    """Needs CAP_NET_RAW, and CAP_NET_ADMIN for any plane but ``none``.
+    """Needs CAP_NET_RAW, and CAP_NET_ADMIN for any plane but ``none``. Without the latter it cannot remove leftovers
+    either.
 
-    :param state_dir: where it is written down which kernel settings were changed, and what notebooks hold.
-    :param may_change_host: whether this process has CAP_NET_ADMIN; if not, it cannot remove leftovers either.
+    :param configuration: of the service that it is for: which things of the host that wants for itself.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, *, state_dir: str, may_change_host: bool = True) -> None:
+    def __init__(self, reactor: Any, configuration: Configuration) -> None:
         self._reactor = reactor
-        self._may_change_host = may_change_host
-        self._claim: socket.socket | None = None
-        self._state_dir = Path(state_dir)
+        self._configuration = configuration
+        self._share: Share | None = None
+        state_dir = self._state_dir = Path(configuration.knobs.state_dir)
         self._orders = Orders(reactor)
         self._upkeep = Upkeep(reactor.seconds)
-        self._settings = Sysctls(Path(state_dir))
-        self._notebooks = Notebooks(reactor, Path(state_dir, "replay"))
+        self._notebooks = Notebooks(reactor, state_dir / "replay")
         self._records = Notebooks(
-            reactor, Path(state_dir), what="events and maintenance", lost="the history is gone, and maintenance is off"
+            reactor, state_dir, what="events and maintenance", lost="the history is gone, and maintenance is off"
         )
-        self._recording = Path(state_dir, "recorder", "flight")
+        self._recording = state_dir / "recorder" / "flight"
         self.monitor = LinkMonitor(reactor, own_protocol=PROTOCOL)
 
     @inlineCallbacks
     def start(self) -> Generator[Deferred[Any], Any, None]:
-        self._claim = claim()
+        missing = missing_privileges(self._configuration)
+        if missing is not None:
+            raise MissingPrivilegeError(missing)
+        share = self._share = join()
+        # As a whole and before anything else: a start that fails for this has changed nothing.
+        share.take("the service", of_configuration(self._configuration))
+        for config in self._configuration.vhids:
+            share.take(config.name, of_vhid(config))
+        settings = share.settings
+        settings.join(self._state_dir)
         self._orders.start()
         self._upkeep.start()
         self._notebooks.start()
         self._records.start()
-        if self._may_change_host:
-            found = yield self._orders.give(lambda route: leftovers.clean(route, self._settings), "carptwist")
+        if may_change_host():
+            found = yield share.clean(
+                lambda: self._orders.give(lambda kernel: leftovers.clean(kernel, settings), "carptwist")
+            )
+            if found is None:  # by another service; but that has not looked at this one's journal
+                recovered = yield self._orders.give(lambda _: settings.recover(), "carptwist")
+                found = [f"settings of {interface}" for interface in recovered]
             if found:
                 self._log.warn("carp: removed what a former daemon had left behind: {found}", found=", ".join(found))
+        if not is_on_monotonic_time(self._reactor):
+            self._log.warn(
+                "carp: this program's timers follow the clock on the wall: a step of that clock makes a BACKUP take "
+                "over, or silences a MASTER; call carptwist.api.run_on_monotonic_time(reactor) at the start of it"
+            )
         # Only now, so that the leftovers are no news.
         self.monitor.start()
 
@@ -77,20 +98,29 @@ class LinuxSystem:
         self._upkeep.stop()
         self._notebooks.stop()
         self._records.stop()
-        if self._claim is not None:
-            self._claim.close()
+        if self._share is not None:
+            self._share.settings.leave(self._state_dir)
+            self._share.close()
         return succeed(None)
 
     def plane(
         self, config: VirtualHostConfig, damaged: Callable[[str], object], balances: Callable[[bytes], bool]
     ) -> IPlane:
+        assert self._share is not None, "not started"
+        return ClaimedPlane(config, self._plane(config, damaged, balances), self._share)
+
+    def _plane(
+        self, config: VirtualHostConfig, damaged: Callable[[str], object], balances: Callable[[bytes], bool]
+    ) -> IPlane:
+        assert self._share is not None
+        settings = self._share.settings
         if config.plane is PlaneKind.MACVLAN:
             return MacvlanPlane(
                 config,
                 virtual_mac=virtual_mac(config.vhid),
                 orders=self._orders,
                 monitor=self.monitor,
-                settings=self._settings,
+                settings=settings,
                 upkeep=self._upkeep,
                 clock=self._reactor,
                 damaged=damaged,
@@ -101,7 +131,7 @@ class LinuxSystem:
                 config,
                 orders=self._orders,
                 monitor=self.monitor,
-                settings=self._settings,
+                settings=settings,
                 upkeep=self._upkeep,
                 clock=self._reactor,
                 damaged=damaged,

@@ -22,10 +22,9 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from carptwist.configuration import ConfigurationError, Reading, load
-from carptwist.guard.process import boottime
-from carptwist.privileges import may_change_host, missing_privileges
+from carptwist.monotonic import run_on_monotonic_time
+from carptwist.privileges import missing_privileges
 from carptwist.service import CarpService
-from carptwist.system import LinuxSystem
 from carptwist.systemd import Channel, Supervision, request
 
 _log = Logger()
@@ -74,16 +73,9 @@ def makeService(options: Options) -> IService:
     reactor.callWhenRunning(reactor.callLater, SETTLED_SECONDS, gc.freeze)
     for warning in options.loaded.warnings:
         print(f"{warning}", file=sys.stderr)
-    configuration = options.loaded.configuration
-    system = LinuxSystem(
-        reactor,
-        state_dir=configuration.knobs.state_dir,
-        may_change_host=may_change_host(),
-    )
     service = CarpService(
-        configuration,
+        options.loaded.configuration,
         reactor=reactor,
-        system=system,
         gave_up=lambda: _end_in_failure(reactor),
         path=os.path.abspath(options["config"]),  # twistd goes elsewhere when it becomes a daemon
     )
@@ -148,20 +140,3 @@ def _end_in_failure(reactor: Any) -> None:
 
     atexit.register(leave)
     reactor.callWhenRunning(reactor.stop)
-
-
-def run_on_monotonic_time(reactor: Any) -> None:
-    """Make a reactor's delayed calls run on the monotonic clock that counts the time of a suspended host as well.
-
-    Whoever was suspended was away, and must know: by CLOCK_MONOTONIC no time has passed for it. And Twisted's reactors
-    schedule by ``time.time``: an NTP step of a few seconds would make every BACKUP believe that its master had died,
-    and a step back would silence a MASTER for as long.
-    """
-    if reactor.seconds is boottime:
-        return
-    shift = boottime() - reactor.seconds()
-    reactor.seconds = boottime
-    for call in reactor.getDelayedCalls():
-        # What was scheduled before keeps its distance.
-        call.time += shift
-        call.seconds = boottime

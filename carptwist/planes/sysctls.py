@@ -10,17 +10,20 @@ Settings belong to a device, not to a name: they go with one that is renamed, an
 since has settings of its own. So devices are known by their index, and by the name that goes with it just then.
 
 The journal names this boot and, by its file name, this network namespace: what another one wrote is not ours to put
-back. It is replaced atomically, and always before a setting is changed.
+back. It is replaced atomically, and always before a setting is changed. Where several services of one process run, each
+with a directory of its own, every one of them has the whole journal: whichever is started first puts everything back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from threading import RLock
 from typing import Any, NamedTuple
 
 from carptwist.planes import PlaneError
@@ -61,16 +64,30 @@ def write(family: str, interface: str, name: str, value: int) -> None:
 
 
 class Sysctls:
-    """The settings of the interfaces on which vhids run.
+    """The settings of the interfaces on which vhids run. Any thread may use it.
 
-    :param state_dir: where the journal is; made if it is not there. Daemons in several network namespaces may share it:
-        each has a journal of its own.
+    :param state_dirs: where the journal is; made if they are not there. Daemons in several network namespaces may share
+        one: each has a journal of its own.
     """
 
-    def __init__(self, state_dir: Path) -> None:
-        self._state_dir = state_dir
+    def __init__(self, *state_dirs: Path) -> None:
+        self._state_dirs = list(state_dirs)
         self._users: dict[int, set[str]] = {}  # index of an interface -> who uses it
         self._interfaces: dict[int, _Changed] = {}
+        self._lock = RLock()
+
+    def join(self, state_dir: Path) -> None:
+        """Write the journal there as well from now on. What a predecessor has written there :meth:`recover` reads."""
+        with self._lock:
+            self._state_dirs.append(state_dir)
+
+    def leave(self, state_dir: Path) -> None:
+        """Leave no journal there: whoever needs one has it elsewhere."""
+        with self._lock:
+            if state_dir in self._state_dirs:
+                self._state_dirs.remove(state_dir)
+                with contextlib.suppress(OSError):
+                    _journal(state_dir).unlink(missing_ok=True)
 
     def acquire(self, index: int, interface: str, user: str, wanted: Mapping[str, int]) -> None:
         """Give settings of an interface the wanted values, for as long as it has users. Repeated, it mends what
@@ -79,25 +96,27 @@ class Sysctls:
         :param index: the interface; ``interface`` is its name now.
         :raises PlaneError: a setting or the journal cannot be written.
         """
-        self._release(user, [number for number in self._users if number != index])
-        self._users.setdefault(index, set()).add(user)
-        changes = self._interfaces.setdefault(index, _Changed(interface, {})).settings
-        for name, value in wanted.items():
-            now = read("ipv4", interface, name)
-            if now is None or now == value:
-                continue
-            if name not in changes:
-                changes[name] = _Change(now, value)
-                try:
-                    self._save()
-                except PlaneError:
-                    del changes[name]
-                    raise
-            write("ipv4", interface, name, value)
+        with self._lock:
+            self._release(user, [number for number in self._users if number != index])
+            self._users.setdefault(index, set()).add(user)
+            changes = self._interfaces.setdefault(index, _Changed(interface, {})).settings
+            for name, value in wanted.items():
+                now = read("ipv4", interface, name)
+                if now is None or now == value:
+                    continue
+                if name not in changes:
+                    changes[name] = _Change(now, value)
+                    try:
+                        self._save()
+                    except PlaneError:
+                        del changes[name]
+                        raise
+                write("ipv4", interface, name, value)
 
     def release(self, user: str) -> None:
         """The user is done; with the last one the settings are put back, whatever the interface is called by now."""
-        self._release(user, list(self._users))
+        with self._lock:
+            self._release(user, list(self._users))
 
     def _release(self, user: str, indexes: Iterable[int]) -> None:
         for index in indexes:
@@ -114,54 +133,64 @@ class Sysctls:
                 self._save()
 
     def recover(self) -> list[str]:
-        """Put back what a predecessor that died had changed here; gives the names of the interfaces. Journals of former
-        boots go."""
-        journal = self._load()
-        for index, changed in journal.items():
-            _put_back(index, changed.settings)
+        """Put back what a predecessor that died had changed here; gives the names of the interfaces. What has users by
+        now stays as it is until the last one is done. Journals of former boots go."""
         boot = _boot()
-        for path in self._state_dir.glob("sysctls-*.json"):
-            if path == self._journal or not _of_boot(path, boot):
-                path.unlink(missing_ok=True)
-        return sorted(changed.name for changed in journal.values())
-
-    # The journal
-
-    @property
-    def _journal(self) -> Path:
-        return self._state_dir / f"sysctls-{namespace()}.json"
+        recovered: set[str] = set()
+        with self._lock:
+            for state_dir in self._state_dirs:
+                for index, changed in _load(_journal(state_dir), boot).items():
+                    if index not in self._users:
+                        _put_back(index, changed.settings)
+                        recovered.add(changed.name)
+                    elif index in self._interfaces:
+                        for name, change in changed.settings.items():
+                            self._interfaces[index].settings.setdefault(name, change)
+                for path in state_dir.glob("sysctls-*.json"):
+                    if path == _journal(state_dir) or not _of_boot(path, boot):
+                        path.unlink(missing_ok=True)
+            if self._interfaces:
+                self._save()
+        return sorted(recovered)
 
     def _save(self) -> None:
         interfaces = {index: changed for index, changed in self._interfaces.items() if changed.settings}
-        journal = self._journal
-        try:
-            if not interfaces:
-                journal.unlink(missing_ok=True)
-                return
-            self._state_dir.mkdir(parents=True, exist_ok=True)
-            draft = journal.with_suffix(".new")
-            draft.write_text(json.dumps({"boot": _boot(), "interfaces": interfaces}))
-            draft.replace(journal)
-        except OSError as error:
-            raise PlaneError(
-                f"cannot write {journal}: {error.strerror}: state_dir must be a directory that this process may "
-                "write to"
-            ) from None
+        text = json.dumps({"boot": _boot(), "interfaces": interfaces})
+        for state_dir in self._state_dirs:
+            journal = _journal(state_dir)
+            try:
+                if not interfaces:
+                    journal.unlink(missing_ok=True)
+                    continue
+                state_dir.mkdir(parents=True, exist_ok=True)
+                draft = journal.with_suffix(".new")
+                draft.write_text(text)
+                draft.replace(journal)
+            except OSError as error:
+                raise PlaneError(
+                    f"cannot write {journal}: {error.strerror}: state_dir must be a directory that this process may "
+                    "write to"
+                ) from None
 
-    def _load(self) -> dict[int, _Changed]:
-        try:
-            journal: dict[str, Any] = json.loads(self._journal.read_text())
-            if journal["boot"] != _boot():
-                return {}
-            return {
-                int(index): _Changed(
-                    str(name),
-                    {str(setting): _Change(int(was), int(became)) for setting, (was, became) in settings.items()},
-                )
-                for index, (name, settings) in journal["interfaces"].items()
-            }
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            return {}  # none, or one that is not ours: nothing was changed on its account
+
+def _journal(state_dir: Path) -> Path:
+    return state_dir / f"sysctls-{namespace()}.json"
+
+
+def _load(journal: Path, boot: str) -> dict[int, _Changed]:
+    try:
+        told: dict[str, Any] = json.loads(journal.read_text())
+        if told["boot"] != boot:
+            return {}
+        return {
+            int(index): _Changed(
+                str(name),
+                {str(setting): _Change(int(was), int(became)) for setting, (was, became) in settings.items()},
+            )
+            for index, (name, settings) in told["interfaces"].items()
+        }
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}  # none, or one that is not ours: nothing was changed on its account
 
 
 class _Change(NamedTuple):
