@@ -1,4 +1,4 @@
-"""The documentation names nothing that is not there: no page, no file, no test."""
+"""The documentation names nothing that is not there: no page, no file, no test; and its configurations are right."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from carptwist.config.reader import read
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 _LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]+)(?:#[^)]*)?\)")
+_CONFIGURATION = re.compile(r"^```ini\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)((?:::\w+)*)`")
 
 
@@ -46,3 +49,13 @@ def test_the_compatibility_page_leaves_no_statement_without_a_test() -> None:
     assert len(statements) > 45
     for row in statements:
         assert _TEST.search(row.rsplit("|", 2)[1]), row
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_configuration_is_one(page: Path) -> None:
+    """What a page shows as a configuration is taken without an error; a part of one by itself, or beside a vhid."""
+    for block in _CONFIGURATION.findall(page.read_text()):
+        whole = (
+            block if "[vhid " in block else block + "\n[vhid 9@em0]\naddress = 192.0.2.1/24\npass = mekmitasdigoat\n"
+        )
+        assert read(whole, str(page), lambda path: "mekmitasdigoat").configuration.vhids
