@@ -68,7 +68,7 @@ class Scene:
                 self.lan.connect(host, "em0", addresses_of(host))
             self.lan.connect(self.client, "em0", ["192.0.2.254/24", "2001:db8::fe/64"])
             self.watcher = opened.enter_context(Watcher(self.lan, self.shared, pcap=self._pcap))
-            self._metronome = opened.enter_context(Metronome())
+            self._metronome = opened.enter_context(Metronome(self._daemons_at_work))
             self.prober = opened.enter_context(Prober(self.client, self._pinged))
             self._open = opened.pop_all()
         return self
@@ -134,8 +134,14 @@ class Scene:
 
     def uncertainty(self, at: float) -> float:
         """By how many seconds what happened around a moment may have been delayed by what else this machine did: the
-        daemons, the client, or both, one after the other."""
-        return self._metronome.late(at - 0.2, at + 0.1) + self.prober.late(at - 0.2, at + 0.1)
+        daemons, the client, or all of them, one after the other."""
+        window = (at - 0.3, at + 0.1)
+        return self._metronome.late(*window) + self._metronome.waited(*window) + self.prober.late(*window)
+
+    def _daemons_at_work(self) -> list[int]:
+        # A copy: another thread adds to them.
+        children = [daemon.child for daemon in list(self.daemons.values())]
+        return [child.process.pid for child in children if child is not None and child.process.returncode is None]
 
     def _circumstances(self) -> list[str]:
         """What somebody who has to find out why something did not happen would like to know."""

@@ -33,8 +33,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 PHRASE = "mekmitasdigoat"
 
-#: The most that a takeover may take beyond the protocol's own timeout.
-ALLOWED_SECONDS = 0.05
+#: The most that a takeover takes beyond the protocol's own timeout, where this machine has nothing else to do; half of
+#: several may be held to it anywhere.
+USUAL_SECONDS = 0.05
+#: What any single one is allowed, besides what :meth:`Scene.uncertainty` has measured: whatever goes wrong costs
+#: another timeout, of seconds.
+ALLOWED_SECONDS = 0.2
 
 
 def configuration(
@@ -112,12 +116,16 @@ class SceneTestCase(unittest.TestCase):
         )
         scene.lan.heal(scene.hosts[name])
 
-    def assert_timely(self, scene: Scene, *, gone: str, since: float, advbase: int = 1, advskew: int = 100) -> None:
+    def assert_timely(
+        self, scene: Scene, *, gone: str, since: float, advbase: int = 1, advskew: int = 100
+    ) -> list[float]:
         """A takeover from a host that is gone without a word took as long as the timeout of the successor, whose
-        ``advbase`` and ``advskew`` are given, counted from the last advertisement, and at most 50 ms more."""
+        ``advbase`` and ``advskew`` are given, counted from the last advertisement, and little more. Gives by how many
+        seconds more, for each address, without what this machine took."""
         bound = 3 * advbase + advskew / 256 if advbase else 3 * advskew / 256
         last = [scene.watcher.last(gone, family=family) for family in (4, 6)]
         heard = min(each.at for each in last if each is not None)
+        excess = []
         for address in map(str, scene.prober.addresses):
             outage = scene.outage(address, since)
             assert outage is not None
@@ -126,6 +134,8 @@ class SceneTestCase(unittest.TestCase):
             late = scene.uncertainty(outage.first_reply)
             self.assertGreaterEqual(taken, bound, address)
             self.assertLessEqual(taken, bound + ALLOWED_SECONDS + late, f"{address}, on a machine late by {late:.3f} s")
+            excess.append(taken - bound - late)
+        return excess
 
     def assert_brief(self, scene: Scene, since: float, limit: float = ALLOWED_SECONDS) -> None:
         """No address was without an answer for longer than ``limit`` seconds."""
@@ -201,6 +211,7 @@ def processes_with(token: str) -> list[str]:
 __all__ = [
     "ALLOWED_SECONDS",
     "PHRASE",
+    "USUAL_SECONDS",
     "LabError",
     "Scene",
     "SceneTestCase",

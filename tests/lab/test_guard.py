@@ -10,14 +10,17 @@ import signal
 import socket
 import time
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from carptwist.lab.scene import SHARED4, SHARED6, Scene
-from tests.lab.support import SceneTestCase, configuration
+from tests.lab.support import ALLOWED_SECONDS, SceneTestCase, configuration
 
 #: The lease with advbase 1, from the last advertisement on.
 LEASE_SECONDS = 2.75
 #: The lifetime of addresses with advbase 1, and by how much the kernel is late at most when nothing else expires.
 LIFETIME_SECONDS, KERNEL_LATE_SECONDS = 2, 0.3
+#: For how long two hosts may have them where guard and daemon are killed at once.
+TOGETHER_SECONDS = 0.3
 #: How long after its own advertisement the last refreshing may be.
 LATEST_REFRESH_SECONDS = 1.1
 
@@ -28,6 +31,14 @@ def on_plane(plane: str, advskew: int, *addresses: str) -> str:
     """A configuration with a vhid on a plane, with both shared addresses unless others are given."""
     shared = addresses or (f"{SHARED4}/24", f"{SHARED6}/64")
     return configuration(advskew=advskew, addresses=shared, more=f"plane = {plane}")
+
+
+class Ownership(NamedTuple):
+    """Who had shared addresses from one look to another, in seconds since the epoch."""
+
+    who: str
+    first: float
+    last: float
 
 
 class GuardCase(SceneTestCase):
@@ -64,22 +75,28 @@ class GuardCase(SceneTestCase):
         assert last is not None
         return last.at
 
-    def owners_over_time(self, scene: Scene, names: str = "ab") -> list[tuple[float, str]]:
-        """Look who has the addresses every time that the scene waits: a list that grows with each change."""
-        seen: list[tuple[float, str]] = []
+    def owners_over_time(self, scene: Scene, names: str = "ab") -> list[Ownership]:
+        """Look who has the addresses every time that the scene waits: a list that grows with each change.
+
+        Hosts are looked at one after the other. Two have them at a moment if each has them before it and after it.
+        """
+        seen: list[Ownership] = []
 
         def look() -> None:
-            now = "".join(name for name in names if self.reachable(scene, name))
-            if not seen or seen[-1][1] != now:
-                seen.append((time.time(), now))
+            before = [name for name in names if self.reachable(scene, name)]
+            at = time.time()
+            who = "".join(name for name in before if len(before) == 1 or self.reachable(scene, name))
+            if seen and seen[-1].who == who:
+                seen[-1] = seen[-1]._replace(last=at)
+            else:
+                seen.append(Ownership(who, at, at))
 
         scene.tick = look
         return seen
 
-    def longest_together(self, seen: list[tuple[float, str]]) -> float:
-        """For how long two had them at most."""
-        ends = [*(at for at, _ in seen[1:]), time.time()]
-        return max((end - at for (at, who), end in zip(seen, ends, strict=True) if len(who) > 1), default=0.0)
+    def longest_together(self, seen: list[Ownership]) -> float:
+        """For how long two certainly had them."""
+        return max((each.last - each.first for each in seen if len(each.who) > 1), default=0.0)
 
 
 class DeathTests(GuardCase):
@@ -102,7 +119,7 @@ class DeathTests(GuardCase):
             scene.await_master("b", since=began)
             self.assertEqual(len([each for each in scene.watcher.heard("a", since=began) if each.bows_out]), 2)
             if plane == "macvlan":
-                self.assert_brief(scene, began, 0.1)
+                self.assert_brief(scene, began)
                 self.assert_caches(scene)
             self.assertLess(self.longest_together(seen), 0.1)
             self.await_end(scene, guard)
@@ -123,9 +140,9 @@ class DeathTests(GuardCase):
             gone = self.await_gone(scene, "a")
             said = self.last_word(scene, "a")
             bound = LATEST_REFRESH_SECONDS + LIFETIME_SECONDS + KERNEL_LATE_SECONDS
-            self.assertLess(gone - said, bound + scene.uncertainty(gone))
+            self.assertLess(gone - said, bound + ALLOWED_SECONDS + scene.uncertainty(gone))
             scene.await_master("b", since=began)
-            self.assertEqual(self.longest_together(seen), 0.0, seen)
+            self.assertLess(self.longest_together(seen), TOGETHER_SECONDS, seen)
             self.assertEqual(scene.daemons["a"].guards(), [])
 
     def test_not_one_packet_after(self) -> None:
@@ -171,7 +188,7 @@ class HangTests(GuardCase):
         daemon.expect("1@em0: the daemon does not run: addresses taken away and bowed out in")
         gone = self.await_gone(scene, "a")
         said = self.last_word(scene, "a")
-        self.assertLess(gone - said, 3 + scene.uncertainty(gone))
+        self.assertLess(gone - said, LEASE_SECONDS + ALLOWED_SECONDS + scene.uncertainty(gone))
         self.assertGreater(gone - said, LEASE_SECONDS - 0.3)
         scene.await_master("b", since=began)
         self.pause(scene, 10 - (time.time() - began))
@@ -225,7 +242,7 @@ class ReplacementTests(GuardCase):
         died = time.time()
         daemon.kill()
         scene.await_master("b", since=died)
-        self.assert_brief(scene, died, 0.1)
+        self.assert_brief(scene, died)
 
 
 class ExpiryTests(GuardCase):

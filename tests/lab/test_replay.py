@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from carptwist.lab.scene import SHARED4, Scene
 from carptwist.links import membership
 from carptwist.wire.advertisement import Heard, frame4, frame6, read
-from tests.lab.support import SceneTestCase, configuration
+from tests.lab.support import ALLOWED_SECONDS, SceneTestCase, configuration
 from tests.lab.test_ucarp import UCARP, Ucarp, of_one_family
 
 _ETH_P_ALL = 0x0003
@@ -236,7 +236,7 @@ class HonestTests(SceneTestCase):
             last = scene.watcher.last("b")
             first = next(each for each in scene.watcher.heard("a", since=began))
             assert last is not None
-            self.assertLess(first.at - last.at, 3 + 100 / 256 + 0.1)
+            self.assertLess(first.at - last.at, 3 + 100 / 256 + ALLOWED_SECONDS + scene.uncertainty(first.at))
             scene.lan.heal(scene.hosts["b"])
             back = time.time()
             ucarp.start()

@@ -10,7 +10,7 @@ import pytest
 
 from carptwist.lab.children import Child
 from carptwist.lab.scene import SHARED4, Scene
-from tests.lab.support import PHRASE, SceneTestCase, configuration
+from tests.lab.support import ALLOWED_SECONDS, PHRASE, SceneTestCase, configuration
 
 #: Debian puts it where not everybody's PATH leads.
 UCARP = shutil.which("ucarp") or shutil.which("ucarp", path="/usr/sbin:/usr/local/sbin")
@@ -103,7 +103,7 @@ class UcarpTests(SceneTestCase):
         first = next(each for each in scene.watcher.heard("a", since=began))
         assert last is not None
         self.assertGreaterEqual(first.at - last.at, 3 + 100 / 256)
-        self.assertLess(first.at - last.at, 3 + 100 / 256 + 0.1)
+        self.assertLess(first.at - last.at, 3 + 100 / 256 + ALLOWED_SECONDS + scene.uncertainty(first.at))
         self.assert_caches(scene)
         scene.lan.heal(scene.hosts["b"])
         ucarp.start()
