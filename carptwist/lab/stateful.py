@@ -111,6 +111,8 @@ def print_report(report: Report, output: TextIO = sys.stdout) -> None:
         )
         if step.late > 0.01:
             print(f"{'':{widest}}  this machine was busy: uncertain by {step.late:.3f} s", file=output)
+    if any(step.pause - step.outage > 1 for step in report.steps):
+        print("TCP finds out late that the way is open again: it tries after 0.2, 0.4, 0.8 ... seconds.", file=output)
     outcome = report.outcome
     if outcome.good:
         print(
@@ -159,6 +161,7 @@ class _Demo:
             outcome = transfer.finish()
         finally:
             transfer.close()
+        self._narrator.say("demo", "both routers are stopped")
         for name in "ba":
             scene.daemons[name].stop()
         scene.tick()
