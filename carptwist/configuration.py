@@ -39,17 +39,18 @@ class _Contents(NamedTuple):
     status: os.stat_result
 
 
-def load(path: str) -> Reading:
+def load(path: str, *, waits: bool = True) -> Reading:
     """Read the configuration file ``path`` and the files that it names.
 
     The warnings include those about files that hold a pass phrase and that others may read.
 
+    :param waits: whether what is no regular file is read as well, such as a pipe, which nobody may ever write to.
     :raises ConfigurationError: with every error, also when the file cannot be read.
     """
     opened: dict[str, _Contents] = {}
 
     def read_file(name: str) -> str:
-        opened[name] = _contents(name)
+        opened[name] = _contents(name, waits=waits)
         return opened[name].octets.decode()
 
     try:
@@ -105,7 +106,7 @@ def save(path: str, loaded: Configuration, wanted: Configuration) -> None:
     """
     real = os.path.realpath(path)  # a link stays a link
     try:
-        before = _contents(real)
+        before = _contents(real, waits=False)
         text = before.octets.decode()
         found = read(text, path, _text_of).configuration
     except (OSError, UnicodeDecodeError, ConfigurationError):
@@ -122,7 +123,7 @@ def save(path: str, loaded: Configuration, wanted: Configuration) -> None:
 
 
 def _text_of(name: str) -> str:
-    return _contents(name).octets.decode()
+    return _contents(name, waits=False).octets.decode()
 
 
 def _replace(path: str, octets: bytes, before: _Contents) -> None:
@@ -171,11 +172,13 @@ def _sync_directory(directory: str) -> None:
         os.close(descriptor)
 
 
-def _contents(path: str) -> _Contents:
+def _contents(path: str, *, waits: bool) -> _Contents:
     """What the file holds, and whose it was when it was open."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK))
     try:
         status = os.fstat(descriptor)
+        if not waits and not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "not a regular file")
         octets = b""
         while len(octets) <= LONGEST_FILE and (more := os.read(descriptor, LONGEST_FILE + 1 - len(octets))):
             octets += more

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.python.log import callWithContext
 
 
 def listen(reactor: Any, path: str, mode: int, factory: IProtocolFactory) -> Deferred[IListeningPort]:
@@ -18,7 +19,12 @@ def listen(reactor: Any, path: str, mode: int, factory: IProtocolFactory) -> Def
     Its directory is made. What a predecessor that died has left there is removed; what somebody else has there is not.
     The Deferred fails with an exception whose text is for the operator.
     """
-    return maybeDeferred(_listen, reactor, Path(path), mode, factory)
+    return in_our_name(_listen, reactor, Path(path), mode, factory)
+
+
+def in_our_name(listen: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+    """Call what begins to listen, and has Twisted log so: not in the name of what has woken the reactor up last."""
+    return maybeDeferred(callWithContext, {"system": "carptwist"}, listen, *arguments)
 
 
 def _listen(reactor: Any, path: Path, mode: int, factory: IProtocolFactory) -> Deferred[IListeningPort]:

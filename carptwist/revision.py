@@ -27,6 +27,8 @@ from carptwist.planes import PlaneError
 
 #: Gives a function's value in a Deferred, without holding the reactor up if it takes long.
 Aside = Callable[[Callable[[], Any]], "Deferred[Any]"]
+#: Takes down who has changed something, of which virtual host (the empty string: of the host), and what.
+Note = Callable[[str, str, str], object]
 
 
 class Outcome(NamedTuple):
@@ -51,6 +53,7 @@ class Revision:
         there is. It may give a Deferred, and fails with OSError or ValueError if it cannot, as often as it is asked.
     :param path: the configuration file, None where there is none.
     :param aside: where files are read, so that no advertisement waits for one.
+    :param note: remembers what was changed, and by whom.
     """
 
     _log = Logger()
@@ -63,6 +66,7 @@ class Revision:
         exchange: Mapping[str, Callable[[Any], object]],
         path: str | None = None,
         aside: Aside = maybeDeferred,
+        note: Note = lambda who, vhid, what: None,
     ) -> None:
         self.loaded = loaded  # what was read last
         self._in_force = loaded  # what holds of it, but for vhids and knobs, which say for themselves
@@ -70,6 +74,7 @@ class Revision:
         self._exchange = exchange
         self.path = path
         self._aside = aside
+        self._note = note
         self._turn = DeferredLock()
         self._at_file: Deferred[Any] | None = None  # a file may be on a server that does not answer
         self._closed = False
@@ -92,27 +97,27 @@ class Revision:
         which = path or self.path
         if which is None:
             return fail(ValueError("this daemon was started without a configuration file"))
-        return self._aside(lambda: load(which))
+        return self._aside(lambda: load(which, waits=False))
 
-    def reload(self) -> Deferred[list[Outcome]]:
-        """Read the file again and do what it says. Fires with what was done, in order.
+    def reload(self, who: str = "") -> Deferred[list[Outcome]]:
+        """Read the file again and do what it says, for ``who``. Fires with what was done, in order.
 
         Fails with :class:`ConfigurationError` if there is anything wrong with the file, and ValueError if there is no
         file or the daemon is stopping: then nothing is changed.
         """
-        return self._turn.run(self._reload)
+        return self._turn.run(self._reload, who)
 
-    def adopt(self, wanted: Configuration) -> Deferred[list[Outcome]]:
-        """Do what a configuration says. Fires with what was done, in order."""
-        return self._turn.run(self._adopt, wanted)
+    def adopt(self, wanted: Configuration, who: str = "") -> Deferred[list[Outcome]]:
+        """Do what a configuration says, for ``who``. Fires with what was done, in order."""
+        return self._turn.run(self._adopt, wanted, who)
 
-    def save(self) -> Deferred[list[str]]:
+    def save(self, who: str = "") -> Deferred[list[str]]:
         """Write what was changed at run time into the configuration file. Fires with what was written, a line each.
 
         Fails with :class:`carptwist.config.saving.SavingError`, whose text is for the operator, if it cannot be
         written, and ValueError if there is no file: then the file is as before.
         """
-        return self._turn.run(self._save)
+        return self._turn.run(self._save, who)
 
     def close(self) -> Deferred[None]:
         """No step is begun any more. Fires when the last one has ended; no file is waited for."""
@@ -126,17 +131,19 @@ class Revision:
         return self._turn.run(work, *arguments)
 
     @inlineCallbacks
-    def _reload(self) -> Generator[Deferred[Any], Any, list[Outcome]]:
+    def _reload(self, who: str) -> Generator[Deferred[Any], Any, list[Outcome]]:
         try:
             reading = yield self._of_file(self.read())
         except ConfigurationError as refused:
             for problem in refused.errors:
                 self._log.error("carp: reload: {problem}", problem=problem)
             self._log.error("carp: reload: refused, nothing is changed")
+            more = f" (and {len(refused.errors) - 1} more)" if len(refused.errors) > 1 else ""
+            self._note(who, "", f"reload: refused, nothing is changed: {refused.errors[0]}{more}")
             raise
         for problem in reading.warnings:
             self._log.warn("carp: reload: {problem}", problem=problem)
-        outcomes: list[Outcome] = yield self._adopt(reading.configuration)
+        outcomes: list[Outcome] = yield self._adopt(reading.configuration, who)
         return outcomes
 
     @inlineCallbacks
@@ -153,7 +160,7 @@ class Revision:
             self._at_file = None
 
     @inlineCallbacks
-    def _adopt(self, wanted: Configuration) -> Generator[Deferred[Any], Any, list[Outcome]]:
+    def _adopt(self, wanted: Configuration, who: str) -> Generator[Deferred[Any], Any, list[Outcome]]:
         if self._closed:
             raise ValueError("the daemon is stopping")
         planned = self.plan(wanted)
@@ -164,31 +171,30 @@ class Revision:
                 break
             trouble = yield self._perform(step)
             outcomes.append(Outcome(step, trouble))
-            self._tell(outcomes[-1])
+            self._tell(outcomes[-1], who)
         kept = sum(isinstance(step, Keep) for step in planned)
-        self._log.info(
-            "carp: reload: {done} of {all} vhids unchanged{failed}",
-            done=kept,
-            all=len(wanted.vhids),
-            failed=f", {count} steps failed" if (count := sum(o.trouble is not None for o in outcomes)) else "",
-        )
+        failed = sum(outcome.trouble is not None for outcome in outcomes)
+        summary = f"reload: {kept} of {len(wanted.vhids)} vhids unchanged{f', {failed} steps failed' if failed else ''}"
+        self._log.info("carp: {summary}", summary=summary)
+        self._note(who, "", summary)
         return outcomes
 
     @inlineCallbacks
-    def _save(self) -> Generator[Deferred[Any], Any, list[str]]:
+    def _save(self, who: str) -> Generator[Deferred[Any], Any, list[str]]:
         if self.path is None:
             raise ValueError("this daemon was started without a configuration file")
         path, loaded, running = self.path, self.loaded, self.running
         # What takes effect at the next start is the file's business.
         knobs = replace(running.knobs, **{name: getattr(loaded.knobs, name) for name in AT_START})
         wanted = replace(loaded, knobs=knobs, vhids=running.vhids)
-        written = [line(step) for step in steps(loaded, wanted) if not isinstance(step, Keep)]
-        if written:
+        differing = [step for step in steps(loaded, wanted) if not isinstance(step, Keep)]
+        if differing:
             yield self._of_file(self._aside(lambda: save(path, loaded, wanted)))
             self.loaded = wanted
-            for each in written:
-                self._log.info("carp: written into {path}: {what}", path=path, what=each)
-        return written
+            for step in differing:
+                self._log.info("carp: written into {path}: {what}", path=path, what=line(step))
+                self._remember(who, f"written into {path}: ", step, line(step))
+        return [line(step) for step in differing]
 
     @inlineCallbacks
     def _perform(self, step: Step) -> Generator[Deferred[Any], Any, str | None]:
@@ -235,8 +241,14 @@ class Revision:
         yield vhost.settled()
         return vhost.plane_trouble
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: Outcome, who: str) -> None:
         if outcome.trouble is not None:
             self._log.warn("carp: reload: {outcome}", outcome=outcome.text)
         elif not isinstance(outcome.step, Keep):
             self._log.info("carp: reload: {outcome}", outcome=outcome.text)
+        if outcome.trouble is not None or not isinstance(outcome.step, Keep):
+            self._remember(who, "reload: ", outcome.step, outcome.text)
+
+    def _remember(self, who: str, what: str, step: Step, text: str) -> None:
+        vhid = step.subject if isinstance(step, Keep | Change | Add | Remove) else ""
+        self._note(who, vhid, what + (text.removeprefix(f"{vhid}: ") if vhid else text))

@@ -57,7 +57,7 @@ from carptwist.http.names import Names
 from carptwist.http.posting import Posting
 from carptwist.interfaces import ISystem
 from carptwist.lateness import Lateness
-from carptwist.listening import Doors, listen
+from carptwist.listening import Doors, in_our_name, listen
 from carptwist.node import Node
 from carptwist.protocols.syncs import Syncs
 from carptwist.recorder.flight import FlightRecorder
@@ -128,6 +128,7 @@ class CarpService(Service):
             },
             path=path,
             aside=self._aside,
+            note=lambda who, vhid, what: self._history.note("change", vhid, what, who=who),
         )
         self._webhooks = Webhooks(
             configuration.webhooks,
@@ -266,20 +267,22 @@ class CarpService(Service):
         if self._starting is None:
             raise ValueError("the service was not started")
         done: Deferred[list[Outcome]] = Deferred()
-        self._starting.addCallback(lambda _: self.revision.adopt(configuration).chainDeferred(done))
+        self._starting.addCallback(lambda _: self.revision.adopt(configuration, _PROGRAM).chainDeferred(done))
         return done
 
     @inlineCallbacks
-    def reload(self) -> Generator[Deferred[Any], Any, list[Outcome]]:
+    def reload(self, who: str = _PROGRAM) -> Generator[Deferred[Any], Any, list[Outcome]]:
         """Read the configuration file again and do what it says. Fires with what was done, in order.
 
         Fails with :class:`carptwist.configuration.ConfigurationError` if there is anything wrong with the file, and
         ValueError if there is no file, or the service is stopping or was not started: then nothing is changed.
+
+        :param who: has asked for it, for the history.
         """
         if self._starting is None:
             raise ValueError("the service was not started")
         yield self._starting  # half a start cannot be changed
-        outcomes: list[Outcome] = yield self.revision.reload()
+        outcomes: list[Outcome] = yield self.revision.reload(who)
         return outcomes
 
     @inlineCallbacks
@@ -316,7 +319,7 @@ class CarpService(Service):
         def failed(failure: Failure) -> None:
             self._log.error("carp: cannot listen on {tls}: {error}", tls=config.tls, error=failure.value)
 
-        listening = maybeDeferred(lambda: server_endpoint(self._reactor, config).listen(factory))
+        listening = in_our_name(lambda: server_endpoint(self._reactor, config).listen(factory))
         return listening.addCallbacks(self._ears.append, failed)
 
     @inlineCallbacks
@@ -348,8 +351,13 @@ class CarpService(Service):
         self._shells = Shells(
             config,
             reactor=self._reactor,
-            namespace=lambda: namespace(
-                self, self.node, status=self._report.snapshot, explain=self._desk.explain, aside=self._aside
+            namespace=lambda who: namespace(
+                self,
+                self.node,
+                status=self._report.snapshot,
+                explain=self._desk.explain,
+                aside=self._aside,
+                who=f"{who} (manhole)",
             ),
             stopwatch=Stopwatch(self.node.roster, self._reactor.seconds),
         )

@@ -80,7 +80,11 @@ def makeService(options: Options) -> IService:
         path=os.path.abspath(options["config"]),  # twistd goes elsewhere when it becomes a daemon
     )
     supervision = supervise(service, reactor, os.environ, os.getpid())
-    reload_on_hangup(reactor, service.reload if supervision is None else lambda: supervision.reloading(service.reload))
+
+    def reload() -> Deferred[Any]:
+        return service.reload("SIGHUP")
+
+    reload_on_hangup(reactor, reload if supervision is None else lambda: supervision.reloading(reload))
     return service
 
 

@@ -12,9 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from carptwist.config.schema import Configuration, HookConfig, Knobs, Phrase, PlaneKind, SyncConfig, VirtualHostConfig
-from carptwist.configuration import ConfigurationError, SavingError
+from carptwist.configuration import ConfigurationError, Problem, SavingError
 from carptwist.control.commands import RefusedError
-from carptwist.control.revising import Revising
+from carptwist.control.revising import MOST_PLANS, Revising
 from carptwist.control.revision_commands import BadConfigurationError
 from carptwist.control.status import StatusReport
 from carptwist.election.state import State
@@ -56,7 +56,14 @@ class RevisionCase(SynchronousTestCase):
         assert self.a.node is not None
         assert self.a.clock is not None
         self.node = self.a.node
-        self.revision = Revision(BOTH, node=self.node, exchange={"hooks": self.hooks.append}, path=str(self.path))
+        self.noted: list[tuple[str, str, str]] = []
+        self.revision = Revision(
+            BOTH,
+            node=self.node,
+            exchange={"hooks": self.hooks.append},
+            path=str(self.path),
+            note=lambda who, vhid, what: self.noted.append((who, vhid, what)),
+        )
         self.revising = Revising(self.revision, self.node.roster, self.revision.reload, self.a.clock.seconds)
 
     def adopt(self, wanted: Configuration) -> list[str]:
@@ -356,7 +363,7 @@ class RevisingTests(RevisionCase):
     def test_a_reload_tells_each_step(self) -> None:
         """What was done, and what has failed."""
         self.file("[carp]\npreempt = yes\n[vhid 1@em0]\naddress = 192.168.1.1/24\npass = mekmitasdigoat\n")
-        answering = self.revising.reload()
+        answering = self.revising.reload("root")
         self.world.run(1)
         steps = self.successResultOf(answering)["steps"]
         self.assertEqual(
@@ -365,26 +372,69 @@ class RevisingTests(RevisionCase):
         )
         self.assertEqual([step["action"] for step in steps], ["remove", "keep"])
 
+    def test_the_history_has_what_was_changed_and_by_whom(self) -> None:
+        """A line for each step but for what is unchanged, and the sum of it; of a bad file the first error."""
+        self.file("[carp]\ndscp = 5\n[vhid 1@em0]\naddress = 192.168.1.1/24\npass = mekmitasdigoat\npreempt = 9\n")
+        refused = self.failureResultOf(self.revision.reload("anna"), ConfigurationError).value
+        self.assertEqual(self.noted, [("anna", "", f"reload: refused, nothing is changed: {refused.errors[0]}")])
+        self.file("[carp]\npreempt = yes\ndscp = x\n[vhid 1@em0]\naddress = y\n")
+        self.failureResultOf(self.revision.reload("anna"), ConfigurationError)
+        self.assertRegex(self.noted.pop()[2], r"dscp = x: .* \(and [12] more\)$")
+        self.noted.clear()
+        self.node.change(replace(TWO, advskew=7))
+        self.file(f"[carp]\npreempt = yes\ndscp = 5\n[vhid 1@em0]\naddress = 192.168.1.1/24\npass = {PHRASE}\n")
+        self.told(self.revision.reload("anna"))
+        self.assertEqual(
+            self.noted,
+            [
+                ("anna", "", "reload: [carp]: dscp 56 -> 5"),
+                ("anna", "2@em0", "reload: removed (a change made at run time is undone)"),
+                ("anna", "", "reload: 1 of 1 vhids unchanged"),
+            ],
+        )
+        self.noted.clear()
+        self.node.change(replace(ONE, advskew=9, phrases=(Phrase(b"another one"),)))
+        self.successResultOf(self.revision.save("bert"))
+        self.assertEqual(self.noted, [("bert", "1@em0", f"written into {self.path}: pass changed, advskew 0 -> 9")])
+
+    def test_plans_whose_files_hang_are_few(self) -> None:
+        """Each of them has a thread of its own; one that ends makes room."""
+        reading: list[Deferred[Any]] = []
+
+        def hang(work: object) -> Deferred[Any]:
+            reading.append(Deferred())
+            return reading[-1]
+
+        revision = Revision(
+            BOTH, node=self.node, exchange={"hooks": self.hooks.append}, path=str(self.path), aside=hang
+        )
+        revising = Revising(revision, self.node.roster, revision.reload, self.world.timeline.seconds)
+        asked = [revising.plan("/far/away") for _ in range(MOST_PLANS)]
+        self.assertIn("4 plans are being made", str(self.failureResultOf(revising.plan(""), RefusedError).value))
+        reading[0].errback(ConfigurationError([Problem("/far/away", 0, "cannot be read: too late")]))
+        self.failureResultOf(asked[0], BadConfigurationError)
+        self.assertNoResult(revising.plan(""))
+
     def test_a_save_tells_what_it_has_written(self) -> None:
         """And a refusal is one of the protocol."""
         self.file(SaveTests.TEXT)
-        self.assertEqual(self.successResultOf(self.revising.save()), {"path": str(self.path), "written": []})
+        self.assertEqual(self.successResultOf(self.revising.save("root")), {"path": str(self.path), "written": []})
         self.node.change(replace(ONE, advskew=7))
-        answer = self.successResultOf(self.revising.save())
+        answer = self.successResultOf(self.revising.save("root"))
         self.assertEqual(answer["written"], ["1@em0: advskew 0 -> 7"])
         self.path.unlink()
         self.node.change(replace(ONE, advskew=8))
-        self.failureResultOf(self.revising.save(), RefusedError)
+        self.failureResultOf(self.revising.save("root"), RefusedError)
 
     def test_a_bad_file_is_an_error_of_its_own_kind(self) -> None:
         """So that a program can tell it from a refusal."""
         self.file("[vhid 1@em0]\naddress = x\n")
-        for asking in (self.revising.reload(), self.revising.plan("")):
+        for asking in (self.revising.reload("root"), self.revising.plan("")):
             error = self.failureResultOf(asking, BadConfigurationError).value
             self.assertIn(f"{self.path}:2: [vhid 1@em0] address = x", str(error))
         revision = Revision(BOTH, node=self.node, exchange={"hooks": self.hooks.append})
         revising = Revising(revision, self.node.roster, revision.reload, self.world.timeline.seconds)
-        self.failureResultOf(revising.reload(), RefusedError)
+        self.failureResultOf(revising.reload("root"), RefusedError)
         self.failureResultOf(revising.plan(""), RefusedError)
 
     def plan(self, text: str, of: str = "a") -> dict[str, str]:

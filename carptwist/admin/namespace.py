@@ -35,17 +35,21 @@ def namespace(
     status: Callable[[], dict[str, Any]],
     explain: Callable[[str], dict[str, Any]],
     aside: Callable[[Callable[[], Any]], Deferred[Any]],
+    who: str,
 ) -> dict[str, Any]:
     """A fresh namespace for one session.
 
     :param status: gives the status, as ``carpctl status --json`` has it.
     :param explain: explains the state of a vhid, as ``carpctl explain --json`` has it.
     :param aside: does work on a thread, and fires with what it gives.
+    :param who: has the session, for what is changed there.
     """
     names: dict[str, Any] = {}
 
     def reload() -> Deferred[str]:
-        done: Deferred[str] = service.reload().addCallback(lambda outcomes: "; ".join(each.text for each in outcomes))
+        done: Deferred[str] = service.reload(who).addCallback(
+            lambda outcomes: "; ".join(each.text for each in outcomes)
+        )
         return done
 
     def scapy() -> Deferred[str]:

@@ -28,7 +28,7 @@ from carptwist.admin.access import PhraseChecker, ShellRealm
 from carptwist.admin.console import Console
 from carptwist.admin.stopwatch import Stopwatch
 from carptwist.config.shells import ManholeConfig, Place
-from carptwist.listening import listen
+from carptwist.listening import in_our_name, listen
 
 #: More sessions than administrators.
 MOST_SESSIONS = 8
@@ -42,16 +42,16 @@ _log = Logger()
 class Shells:
     """The shells of one daemon.
 
-    :param namespace: gives the names that a new session knows.
+    :param namespace: gives the names that a new session knows, for whoever has logged in.
     """
 
     def __init__(
-        self, config: ManholeConfig, *, reactor: Any, namespace: Callable[[], dict[str, Any]], stopwatch: Stopwatch
+        self, config: ManholeConfig, *, reactor: Any, namespace: Callable[[str], dict[str, Any]], stopwatch: Stopwatch
     ) -> None:
         self._config = config
         self._reactor = reactor
         self._ports: list[IListeningPort] = []
-        self.portal = Portal(ShellRealm(lambda who: Console(namespace(), stopwatch, who)))
+        self.portal = Portal(ShellRealm(lambda who: Console(namespace(who), stopwatch, who)))
 
     @inlineCallbacks
     def start(self) -> Generator[Deferred[Any], Any, None]:
@@ -88,7 +88,8 @@ class Shells:
                 port = yield listen(self._reactor, place.path, 0o600, factory)
             else:
                 endpoint = TCP6ServerEndpoint if ":" in place.interface else TCP4ServerEndpoint
-                port = yield endpoint(self._reactor, place.port, interface=place.interface).listen(factory)
+                there = endpoint(self._reactor, place.port, interface=place.interface)
+                port = yield in_our_name(there.listen, factory)
             self._ports.append(port)
         except ImportError as error:
             _log.error(

@@ -13,6 +13,7 @@ Rules that this file keeps:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -313,7 +314,7 @@ class _Reader:
         for key in kind.keys:
             if key.several and key.name in settings:
                 settings[key.name] = found.all(key.name)
-            if key.name in ("secret", "header") and key.name in settings:
+            if key.secret and key.name in settings and _may_do_harm(key, settings[key.name]):
                 self._secrets.append(Secret(self._filename, found.seen[key.name], "a secret"))
             if key.holds and key.name in settings:
                 text = self._text_of_file(found, key.name, settings.pop(key.name))
@@ -415,6 +416,12 @@ class _Reader:
             # What the exception says is a part of the file.
             self._error(line, f"{told}: {shown(whole_path)} is not UTF-8 text")
         return None
+
+
+def _may_do_harm(key: Key, value: Any) -> bool:
+    """Whether whoever knows the value of a secret key has something: an address on the web that ends with the server's
+    name has no token in it."""
+    return key.name != "url" or re.fullmatch("https?://[^/]*/?", value.text, re.IGNORECASE) is None
 
 
 def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import struct
 from pathlib import Path
-from pwd import getpwuid
 from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import ISSLTransport
@@ -39,13 +38,11 @@ def caller(transport: Any, *, own_uid: int) -> Caller:
 def _by_credentials(handle: socket.socket, own_uid: int) -> Caller:
     pid, uid, _ = _CREDENTIALS.unpack(handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     try:
-        user = getpwuid(uid).pw_name
-    except KeyError:
-        user = "unknown"
-    try:
         program = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         program = "ended"
+    # What else the user is called a directory service knows, which may take its time: no advertisement waits for that.
+    user = "root" if uid == 0 else "a user"
     return Caller(f"{user} (uid {uid}, pid {pid}, {_plain(program)})", uid in (0, own_uid), f"uid {uid}")
 
 

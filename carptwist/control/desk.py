@@ -102,6 +102,8 @@ class Desk:
 
     def events(self, after: int, most: int, name: str | None) -> list[dict[str, Any]]:
         """The newest events after a number."""
+        if name is not None and not self.history.knows(name):
+            self.find(name)  # of one that was removed there may be some
         return self.history.after(after, min(most, MOST_KEPT), name)
 
     # Changes
@@ -162,8 +164,8 @@ class Desk:
         ledger = self._node.roster.ledger
         entries = [entry.owner for entry in ledger.entries]
         if owner not in entries:
-            there = ", ".join(entries) or "nobody"
-            raise NotFoundError(f"{_line('owner', owner)} demotes nothing: entries are of {there}")
+            there = f"there are those of {', '.join(entries)}" if entries else "there is none at all"
+            raise NotFoundError(f"the ledger has no entry of {_line('owner', owner)}: {there}")
         if owner.split()[0] in RESERVED_OWNERS and owner != "sysctl":
             raise RefusedError(f"{owner} is the daemon's own entry: it goes when its cause is gone")
         self._node.roster.undemote(owner, f"undemote {owner}")
@@ -203,10 +205,18 @@ class Desk:
         return vhost
 
     def audit(self, who: str, what: str) -> None:
-        """A change was made: into the log with it. The next status shows it."""
-        self._fresh_until = float("-inf")
-        self._log.info("carp: control: {who}: {what}", who=who, what=what)
+        """A change was made: into the log and the history with it. The next status shows it."""
+        self.asked(who, what)
         self.history.note("change", "", what, who=who)
+
+    def asked(self, who: str, what: str) -> None:
+        """Something is to be done that tells the history itself what it changes: into the log with it."""
+        self._log.info("carp: control: {who}: {what}", who=who, what=what)
+        self.changed()
+
+    def changed(self) -> None:
+        """The next status shows it."""
+        self._fresh_until = float("-inf")
 
     @inlineCallbacks
     def _ifconfig(self, who: str, interface: str, change: IfconfigChange) -> Generator[Deferred[Any], Any, str]:

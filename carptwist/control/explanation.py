@@ -69,7 +69,7 @@ def explain(vhost: VirtualHost, roster: Roster, *, now: float, time: Time) -> di
 
 def _state(vhost: VirtualHost, roster: Roster, now: float) -> Iterator[str]:
     machine = vhost.machine
-    yield f"{vhost.name} is {vhost.state.value}, since {_ago(now - machine.since)}: {machine.reason}."
+    yield f"{vhost.name} has been {vhost.state.value} for {_span(now - machine.since)}: {machine.reason}."
     if vhost.state is State.INIT:
         for obstacle in vhost.obstacles:
             yield f"It does not take part: {obstacle}."
@@ -161,14 +161,17 @@ def _changes(vhost: VirtualHost, roster: Roster, now: float) -> Iterator[str]:
             yield f"MASTER by request, but to be replaced: carpctl state {vhost.name} master."
             return
         if machine.preempts:
-            yield f"MASTER at once: an advertisement with an interval longer than {_seconds(machine.own_interval)}."
+            yield (
+                f"MASTER at once: an advertisement of a slower master, whose interval is longer than "
+                f"{_seconds(machine.own_interval)} (this host preempts)."
+            )
         elif machine.preempt:
             yield "It does not preempt now (its group): a slower master that is alive stays MASTER."
         else:
             yield "It does not preempt (net.inet.carp.preempt = 0): a slower master that is alive stays MASTER."
         if settings.advbase:
             limit = master_down_seconds(settings.advbase, machine.effective_advskew)
-            yield f"MASTER at once: an advertisement with an interval longer than {limit:.3f} s, as a farewell has."
+            yield f"MASTER at once: a farewell, or any other advertisement with an interval longer than {limit:.3f} s."
         yield f"MASTER by request: carpctl state {vhost.name} master."
         return
     yield f"BACKUP: an advertisement with an interval of {_seconds(machine.own_interval)} or less."
@@ -183,8 +186,8 @@ def _demotion(roster: Roster, now: float) -> Iterator[str]:
     if not entries:
         yield "None: the ledger is empty."
     for entry in entries:
-        until = "" if entry.expires is None else f", for {max(0.0, entry.expires - now):.0f} s more"
-        yield f"{entry.value:+d} by {entry.owner}, since {_ago(now - entry.since)}{until}: {entry.reason}."
+        until = "" if entry.expires is None else f" now, {_span(entry.expires - now)} more"
+        yield f"{entry.value:+d} by {entry.owner}, for {_span(now - entry.since)}{until}: {entry.reason}."
     if len(entries) > 1:
         yield f"Together {roster.ledger.sum:+d}."
 
@@ -231,8 +234,13 @@ def _seconds(units: int) -> str:
 
 def _ago(seconds: float) -> str:
     """``12.3 s ago``, ``5 min ago``."""
+    return f"{_span(seconds)} ago"
+
+
+def _span(seconds: float) -> str:
+    """``12.3 s``, ``5 min``."""
     seconds = max(0.0, seconds)
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.1f} s ago"
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"

@@ -3,20 +3,24 @@
 ::
 
     state changes, demotions, refusals, conflicts, changes by operators
-        --> Event 17, 18, 19 ... --> the newest :data:`MOST_KEPT` in memory
+        --> Event 17, 18, 19 ... --> the newest :data:`MOST_KEPT` in memory, and :data:`MOST_BY_OTHERS`
+                                     of refusals and conflicts
                                  --> subscribers, each at once
                                  --> a notebook, a line of JSON each, at most once in FLUSH_SECONDS
 
 A change of state has the advertisement that was heard last before it, and how it compared: that is what led to the
 decision. Refusals, which anybody on the LAN can cause, are at most :data:`MOST_REFUSALS` a second; the rest is counted.
+They and conflicts have a place of their own: a neighbour with a wrong pass phrase must not drive out by the morning
+what happened at night.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from heapq import merge
 from ipaddress import ip_address
 from typing import Any
 
@@ -33,8 +37,11 @@ Event = dict[str, Any]
 Subscriber = Callable[[Event], object]
 
 MOST_KEPT = 2000
+MOST_BY_OTHERS = 500
 MOST_REFUSALS = 20
 FLUSH_SECONDS = 1.0
+#: The kinds of events that anybody on the LAN can cause.
+_BY_OTHERS = ("refusal", "conflict")
 #: So many events are appended before the notebook is written anew with those that are kept.
 MOST_APPENDED = 4000
 
@@ -49,7 +56,8 @@ class History:
         self._notebook = notebook
         self._clock = clock
         self._wall = wall
-        self._events: deque[Event] = deque(maxlen=MOST_KEPT)
+        self._kept: deque[Event] = deque(maxlen=MOST_KEPT)
+        self._caused: deque[Event] = deque(maxlen=MOST_BY_OTHERS)
         self._subscribers: list[Subscriber] = []
         self._unwritten: list[Event] = []
         self._appended = MOST_APPENDED  # the first writing replaces: what is there may have a torn end
@@ -61,7 +69,7 @@ class History:
     @property
     def last(self) -> int:
         """The number of the newest event; 0 before the first."""
-        return int(self._events[-1]["number"]) if self._events else 0
+        return max((int(events[-1]["number"]) for events in (self._kept, self._caused) if events), default=0)
 
     def recall(self) -> Deferred[None]:
         """Take in what former daemons have written; fires when that is done, or cannot be."""
@@ -74,8 +82,12 @@ class History:
 
     def after(self, number: int, most: int, vhid: str | None = None) -> list[Event]:
         """The newest ``most`` events with a higher number, oldest first; of one vhid, or of all and the host."""
-        found = [event for event in self._events if event["number"] > number and concerns(event, vhid)]
+        found = [event for event in self._all() if event["number"] > number and concerns(event, vhid)]
         return found[-most:] if most > 0 else []
+
+    def knows(self, vhid: str) -> bool:
+        """Whether anything is kept about a virtual host."""
+        return any(event["vhid"] == vhid for event in self._all())
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call ``subscriber`` with each new event, which must not raise; the value stops that."""
@@ -126,7 +138,7 @@ class History:
             "text": text,
             **details,
         }
-        self._events.append(event)
+        self._keep(event)
         self._unwritten.append(event)
         if len(self._unwritten) > MOST_KEPT:
             del self._unwritten[0]
@@ -134,6 +146,12 @@ class History:
             self._flush.set(self._clock.seconds() + FLUSH_SECONDS)
         for subscriber in tuple(self._subscribers):
             subscriber(event)
+
+    def _keep(self, event: Event) -> None:
+        (self._caused if event.get("kind") in _BY_OTHERS else self._kept).append(event)
+
+    def _all(self) -> Iterable[Event]:
+        return merge(self._kept, self._caused, key=lambda event: int(event["number"]))
 
     def _heard(self, vhost: VirtualHost) -> dict[str, Any] | None:
         """The advertisement that was heard last, which is what a decision rests on."""
@@ -162,13 +180,15 @@ class History:
                 continue  # torn by a crash
             if not former or number > former[-1]["number"]:
                 former.append(event)
-        new = list(self._events)
-        self._events.clear()
-        self._events.extend(former)
+        new = list(self._all())
+        self._kept.clear()
+        self._caused.clear()
+        for event in former:
+            self._keep(event)
         for event in new:
             # The unwritten ones are these very objects.
             event["number"] = self.last + 1
-            self._events.append(event)
+            self._keep(event)
 
     def _write(self) -> None:
         if not self._unwritten:
@@ -176,7 +196,7 @@ class History:
         unwritten, self._unwritten = self._unwritten, []
         if self._appended + len(unwritten) > MOST_APPENDED:
             self._appended = 0
-            kept = tuple(self._events)
+            kept = tuple(self._all())
             self._notebook.replace(lambda: _lines(kept)).addErrback(self._failed)
         else:
             self._appended += len(unwritten)

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITransport
+from twisted.internet.interfaces import IDelayedCall, ILoggingContext, IPushProducer, IReactorTime, ITransport
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.amp import AMP, AmpBox, BinaryBoxProtocol, Command, RemoteAmpError
@@ -325,8 +325,7 @@ class ControlProtocol(AMP):
 
     def _reload(self) -> Deferred[dict[str, Any]]:
         desk, who = self._desk()
-        desk.audit(who, "reload")
-        return self._house.revising.reload().addCallback(lambda done: {"octets": packed(done)})
+        return self._revised(desk, who, "reload", self._house.revising.reload)
 
     def _plan(self, path: str) -> Deferred[dict[str, Any]]:
         self._desk()
@@ -334,8 +333,17 @@ class ControlProtocol(AMP):
 
     def _save(self) -> Deferred[dict[str, Any]]:
         desk, who = self._desk()
-        desk.audit(who, "save")
-        return self._house.revising.save().addCallback(lambda done: {"octets": packed(done)})
+        return self._revised(desk, who, "save", self._house.revising.save)
+
+    def _revised(
+        self, desk: Desk, who: str, what: str, revise: Callable[[str], Deferred[dict[str, Any]]]
+    ) -> Deferred[dict[str, Any]]:
+        def done(result: Any) -> Any:
+            desk.changed()
+            return result
+
+        desk.asked(who, what)
+        return revise(who).addBoth(done).addCallback(lambda answer: {"octets": packed(answer)})
 
 
 _ANSWERS: dict[bytes, tuple[type[Command], Callable[..., Any]]] = {
@@ -367,6 +375,7 @@ def _remote(error: RefusedError, command: type[Command]) -> RemoteAmpError:
     return RemoteAmpError(code, str(error))
 
 
+@implementer(ILoggingContext)
 class ControlFactory(ServerFactory):
     """Builds the connections, and bounds them.
 
@@ -402,6 +411,10 @@ class ControlFactory(ServerFactory):
         self._sweep: IDelayedCall | None = None
         self._subscribers = 0
         self._moderation = Moderation(clock, BURST_SECONDS)
+
+    def logPrefix(self) -> str:
+        """What Twisted calls it in the log: ``carp: control starting on '/run/carptwist/control.sock'``."""
+        return "carp: control"
 
     def seconds(self) -> float:
         """The clock of timeouts."""

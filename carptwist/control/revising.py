@@ -27,6 +27,8 @@ from carptwist.vhost.peers import Peer
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
 
+#: Plans that may wait for their files at a time: one that is on a server which does not answer has a thread of its own.
+MOST_PLANS = 4
 #: Errors of a configuration that an answer has room for, in characters.
 _MOST_TEXT = 15_000
 
@@ -41,23 +43,24 @@ class Revising:
         self,
         revision: Revision,
         roster: Roster,
-        reload: Callable[[], Deferred[list[Outcome]]],
+        reload: Callable[[str], Deferred[list[Outcome]]],
         seconds: Callable[[], float],
     ) -> None:
         self._revision = revision
         self._roster = roster
         self._reload = reload
         self._seconds = seconds
+        self._planning = 0
 
     @inlineCallbacks
-    def reload(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
-        """Read the file again, do what it says, and tell.
+    def reload(self, who: str) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+        """Read the file again for ``who``, do what it says, and tell.
 
         :raises BadConfigurationError: with every error; nothing was changed.
         :raises RefusedError: there is no file, or the daemon is stopping.
         """
         try:
-            outcomes: list[Outcome] = yield self._reload()
+            outcomes: list[Outcome] = yield self._reload(who)
         except ConfigurationError as error:
             raise _bad(error) from None
         except ValueError as error:
@@ -69,14 +72,19 @@ class Revising:
         """What a reload would do, were ``path`` the configuration file; the empty path stands for the file that it is.
 
         :raises BadConfigurationError: with every error.
-        :raises RefusedError: there is no file.
+        :raises RefusedError: there is no file, or too many are waited for.
         """
+        if self._planning >= MOST_PLANS:
+            raise RefusedError(f"{MOST_PLANS} plans are being made already, whose files cannot be read to their ends")
+        self._planning += 1
         try:
             reading = yield self._revision.read(path)
         except ConfigurationError as error:
             raise _bad(error) from None
         except ValueError as error:
             raise RefusedError(str(error)) from None
+        finally:
+            self._planning -= 1
         wanted = reading.configuration
         return {
             "steps": [described(step) for step in self._revision.plan(wanted)],
@@ -84,13 +92,13 @@ class Revising:
         }
 
     @inlineCallbacks
-    def save(self) -> Generator[Deferred[Any], Any, dict[str, Any]]:
+    def save(self, who: str) -> Generator[Deferred[Any], Any, dict[str, Any]]:
         """Write what was changed at run time into the configuration file; ``written`` has a line for each change.
 
         :raises RefusedError: it cannot be written; the file is as before.
         """
         try:
-            written: list[str] = yield self._revision.save()
+            written: list[str] = yield self._revision.save(who)
         except ValueError as error:
             raise RefusedError(str(error)) from None
         return {"path": self._revision.path, "written": written}

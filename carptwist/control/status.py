@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -86,6 +86,7 @@ class StatusReport:
     def _vhid(self, vhost: VirtualHost, loaded: VirtualHostConfig | None) -> dict[str, Any]:
         config = vhost.config
         machine = vhost.machine
+        masters = _masters(vhost)
         return {
             "vhid": config.vhid,
             "interface": config.interface,
@@ -104,8 +105,8 @@ class StatusReport:
             "held_back": _held_back(vhost),
             "addresses": [_text(address) for address in config.addresses],
             "virtual_mac": format_mac(virtual_mac(config.vhid)),
-            "master": self._master(vhost),
-            "peers": [self._peer(vhost, peer) for peer in vhost.peers.all()],
+            "master": self._master(masters),
+            "peers": [self._peer(vhost, peer, peer in masters) for peer in vhost.peers.all()],
             "transitions": vhost.transitions,
             "sent": vhost.sending.sent,
             "received": vhost.received,
@@ -119,11 +120,11 @@ class StatusReport:
             "conflicts": vhost.conflicts,
         }
 
-    def _master(self, vhost: VirtualHost) -> dict[str, Any] | None:
+    def _master(self, masters: Sequence[Peer]) -> dict[str, Any] | None:
         """The master that a BACKUP follows; None while there is none, or it is us."""
-        peer = vhost.peers.last
-        if vhost.state is not State.BACKUP or peer is None or is_bow_out(peer.hearing.advbase, peer.hearing.advskew):
+        if not masters:
             return None
+        peer = masters[0]
         return {
             "source": _source(peer.hearing.source),
             "advbase": peer.hearing.advbase,
@@ -133,8 +134,7 @@ class StatusReport:
             "implementation": peer.hearing.implementation,
         }
 
-    def _peer(self, vhost: VirtualHost, peer: Peer) -> dict[str, Any]:
-        following = vhost.state is State.BACKUP and peer is vhost.peers.last
+    def _peer(self, vhost: VirtualHost, peer: Peer, is_master: bool) -> dict[str, Any]:
         return {
             "source": _source(peer.hearing.source),
             "implementation": peer.hearing.implementation,
@@ -142,7 +142,7 @@ class StatusReport:
             "phrase": peer.hearing.phrase + 1,
             "replay_protection": self._protection(vhost, peer),
             # Only a MASTER speaks in CARP: a node that is silent is known from the past alone.
-            "state": "MASTER" if following and not is_bow_out(peer.hearing.advbase, peer.hearing.advskew) else "BACKUP",
+            "state": "MASTER" if is_master else "BACKUP",
         }
 
     @staticmethod
@@ -159,6 +159,17 @@ class StatusReport:
     def _time(self, moment: float) -> str:
         wall = self._wall() - (self._seconds() - moment)
         return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
+
+
+def _masters(vhost: VirtualHost) -> list[Peer]:
+    """Whom a BACKUP follows, IPv4 before IPv6: a node that speaks both shows as two, and each family has a timer."""
+    if vhost.state is not State.BACKUP:
+        return []
+    newest: dict[int, Peer] = {}
+    for peer in sorted(vhost.peers.all(), key=lambda peer: peer.last_heard):
+        newest[peer.hearing.family] = peer
+    followed = (newest[family] for family in sorted(newest))
+    return [peer for peer in followed if not is_bow_out(peer.hearing.advbase, peer.hearing.advskew)]
 
 
 def _held_back(vhost: VirtualHost) -> str | None:

@@ -224,8 +224,13 @@ class AdvertisementProtocol:
             heard.advertisement,
             [phrase.octets for phrase in config.phrases] or [b""],
             [address.ip for address in config.addresses],
-            host_addresses=self._own,
+            host_addresses=(ip_address(heard.source), *self._own),
             source_mac=heard.source_mac,
+            elsewhere={
+                other.name: [phrase.octets for phrase in other.config.phrases] or [b""]
+                for other in self._roster.all()
+                if other is not vhost
+            },
         )
 
 

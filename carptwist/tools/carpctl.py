@@ -7,6 +7,7 @@ shells have it, when an interrupt or a closed pipe ended it.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
@@ -50,6 +51,12 @@ PIPE_CLOSED = 141
 
 #: A daemon that lives answers at once; one that is stopped in a debugger must not hold an operator up for ever.
 ANSWER_SECONDS = 10.0
+
+_REASONS: Final[Mapping[int | None, str]] = {
+    errno.ENOENT: "there is no such socket: is the daemon running, and is that the socket which its [control] names?",
+    errno.ECONNREFUSED: "nobody listens there: the daemon has ended, or is elsewhere",
+    errno.EACCES: "permission denied: it lets in root and the user that it runs as",
+}
 
 #: Verb -> its module, in the order of ``--help``.
 VERBS: Final[Mapping[str, ModuleType]] = {
@@ -111,12 +118,14 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
     arguments.reactor = reactor
     module = VERBS.get(arguments.verb)
     limit = ANSWER_SECONDS
+    connected = False
     try:
         if module is not None and hasattr(module, "check"):
             module.check(arguments)
         client = yield connect(_endpoint(reactor, arguments)).addTimeout(ANSWER_SECONDS, reactor)
+        connected = True
         out = Terminal(sys.stdout, os.environ)
-        limit = getattr(arguments, "limit", limit)
+        arguments.limit = limit = getattr(arguments, "limit", limit)
         if module is None:
             out.say((yield arguments.ask(client, arguments).addTimeout(limit, reactor)))
         elif hasattr(module, "lasts") and module.lasts(arguments):
@@ -131,7 +140,8 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
     except RefusedError as error:
         raise SystemExit(_complain(str(error), REFUSED)) from None
     except (ConnectError, ConnectionClosed) as error:
-        raise SystemExit(_complain(f"no daemon answers at {arguments.socket}: {error}", UNREACHABLE)) from None
+        why = _why(error, connected)
+        raise SystemExit(_complain(f"no daemon answers at {arguments.socket}: {why}", UNREACHABLE)) from None
     except TimeoutError:
         text = f"the daemon at {arguments.socket} does not answer within {limit:g} s"
         raise SystemExit(_complain(text, UNREACHABLE)) from None
@@ -144,6 +154,13 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
         text = f"no daemon lets us in at {arguments.socket}: {tls_reason(error)}"
         raise SystemExit(_complain(text, UNREACHABLE)) from None
     raise SystemExit(DONE)
+
+
+def _why(error: Exception, connected: bool) -> str:
+    """Why nobody answers, and what to look for."""
+    if isinstance(error, ConnectionClosed):
+        return "it has hung up" if connected else "it hangs up on us: it lets in root and the user that it runs as"
+    return _REASONS.get(getattr(error, "osError", None), str(error))
 
 
 def _endpoint(reactor: Any, arguments: argparse.Namespace) -> IStreamClientEndpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
@@ -24,7 +25,8 @@ class Terminal:
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._stream = stream
         self._is_terminal = stream.isatty()
-        self.coloured = self._is_terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        self._is_dumb = environ.get("TERM") == "dumb"
+        self.coloured = self._is_terminal and not self._is_dumb and not environ.get("NO_COLOR")
 
     def say(self, text: str) -> None:
         """Print lines, and have them read at once."""
@@ -35,10 +37,23 @@ class Terminal:
         """Print a JSON value; without indent on one line."""
         self.say(json.dumps(value, indent=indent, ensure_ascii=False))
 
-    def begin_page(self) -> None:
-        """What is said next takes the place of what was said before, on a terminal."""
-        if self._is_terminal:
-            self._stream.write(_CLEAR)
+    def show_page(self, text: str) -> None:
+        """Print lines in the place of what was printed before: on a terminal, as many as it has room for."""
+        if not self._is_terminal or self._is_dumb:
+            self.say(text)
+            return
+        lines = text.split("\n")
+        room = self._rows() - 1  # where the cursor is to stay
+        if len(lines) > room:
+            lines = [*lines[: room - 1], f"({len(lines) - room + 1} more lines: make the window higher)"]
+        self._stream.write(_CLEAR + "\n".join(lines) + "\n")
+        self._stream.flush()
+
+    def _rows(self) -> int:
+        try:
+            return max(3, os.get_terminal_size(self._stream.fileno()).lines)
+        except OSError:
+            return 24
 
     def paint(self, text: str, colour: str) -> str:
         """The text in a colour, where there are any."""

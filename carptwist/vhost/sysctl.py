@@ -84,12 +84,11 @@ class Sysctls:
 def _number(name: str, text: str) -> int:
     digits = text.strip()
     unsigned = digits.lstrip("+-")
-    if not (unsigned.isascii() and unsigned.isdigit() and len(digits) - len(unsigned) <= 1 and len(unsigned) <= 10):
-        raise SysctlError(f"{PREFIX}{name} = {text}: must be a number")
-    number = int(digits)
-    if abs(number) > _LARGEST_DEMOTION:
+    if not (unsigned.isascii() and unsigned.isdigit() and len(digits) - len(unsigned) <= 1):
+        raise SysctlError(f"{PREFIX}{name} = {text}: must be a whole number")
+    if len(unsigned.lstrip("0")) > 10 or abs(int(digits)) > _LARGEST_DEMOTION:
         raise SysctlError(f"{PREFIX}{name} = {text}: too large")
-    return number
+    return int(digits)
 
 
 _KNOBS = [field.name for field in fields(Knobs) if field.name not in _NOT_KNOBS]

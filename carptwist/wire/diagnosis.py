@@ -12,10 +12,11 @@ some four per address and phrase: callers that log it do so at a limited rate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha1
 from hmac import compare_digest, digest
 from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .authentication import KEY_LENGTH, Address, covered, padded_key, signed_addresses
@@ -42,11 +43,13 @@ def likeliest_cause(
     *,
     host_addresses: Iterable[Address] = (),
     source_mac: bytes = b"",
+    elsewhere: Mapping[str, Sequence[bytes]] = MappingProxyType({}),
 ) -> str:
     """Why the digest of an advertisement is not ours, as a phrase about its sender ("it signs …").
 
     ``phrases`` and ``addresses`` are those of the vhid, the addresses in configured order;
-    ``host_addresses`` are the host's own, and ``source_mac`` is where the frame came from, if known.
+    ``host_addresses`` are the sender's and the host's own, and ``source_mac`` is where the frame came from, if known.
+    ``elsewhere`` are the phrases of other vhids by their names: they are tried with the right addresses alone.
 
     :raises ValueError: a phrase is longer than 20 octets, or the advertisement's vhid is not 1 to 255.
     """
@@ -67,6 +70,10 @@ def likeliest_cause(
                         continue
                     if compare_digest(digest(key, start + packed + counter, sha1), advertisement.digest):
                         return " and ".join(texts) or RIGHT
+    message = covered(advertisement.vhid, ()) + lists[0].what + counter
+    for name, others in elsewhere.items():
+        if any(compare_digest(digest(padded_key(each), message, sha1), advertisement.digest) for each in others):
+            return f"it signs with the pass phrase of {name}"
     return UNKNOWN
 
 

@@ -13,7 +13,7 @@ _carpctl() {
         '') words='-h --help --version --socket --certificate --key --ca status ifconfig sysctl state explain events maintenance demote undemote sync version reload plan save' ;;
         status) words='-h --help --json --watch' ;;
         ifconfig) words='-h --help --json -a --save' ;;
-        sysctl) words='-h --help -a -n --json --save' ;;
+        sysctl) words='-h --help -a -n -w --json --save' ;;
         state) words='-h --help --json master backup' ;;
         explain) words='-h --help --json' ;;
         events) words='-h --help --follow --json -n' ;;

@@ -18,6 +18,7 @@ complete -c carpctl -n 'not __fish_seen_subcommand_from status ifconfig sysctl s
 complete -c carpctl -n '__fish_seen_subcommand_from sysctl' -s h -l help -d 'show this help message and exit'
 complete -c carpctl -n '__fish_seen_subcommand_from sysctl' -s a -d 'all of them'
 complete -c carpctl -n '__fish_seen_subcommand_from sysctl' -s n -d 'the values without the names'
+complete -c carpctl -n '__fish_seen_subcommand_from sysctl' -s w -d 'ignored, as sysctl(8) does'
 complete -c carpctl -n '__fish_seen_subcommand_from sysctl' -l json -d 'print one JSON object'
 complete -c carpctl -n '__fish_seen_subcommand_from sysctl' -l save -d 'write what differs from the configuration file into it'
 complete -c carpctl -n 'not __fish_seen_subcommand_from status ifconfig sysctl state explain events maintenance demote undemote sync version reload plan save' -f -a state -d 'make a virtual host MASTER or BACKUP now'

@@ -57,6 +57,42 @@ def test_a_phrase_file_that_never_ends_is_refused(tmp_path: Path) -> None:
     assert refusal(path) == told
 
 
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    """Where that is asked for: nobody may ever write to a pipe. Neither to one that a configuration names."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = write(tmp_path / "carp.ini", TEXT.replace("pass = secret", "pass_file = pipe"))
+    for which, told in (
+        (str(pipe), f"{pipe}: cannot be read"),
+        ("/dev/zero", "/dev/zero: cannot be read"),
+        (path, f"{path}:3: [vhid 1@em0] pass_file = pipe: cannot read "),
+    ):
+        with pytest.raises(ConfigurationError) as refused:
+            load(which, waits=False)
+        assert str(refused.value).startswith(told)
+        assert str(refused.value).endswith(": not a regular file")
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        ("url = https://hooks.example/services/T0/B0/token", 5),
+        ("url = https://hooks.example/?key=1", 5),
+        ("url = http://127.0.0.1:8000/\nheader = Authorization: Bearer token", 6),
+        ("url = http://127.0.0.1:8000\nsecret = token", 6),
+        ("url = http://127.0.0.1:8000/", None),
+    ],
+)
+def test_a_webhook_that_everybody_can_read_is_warned_about(tmp_path: Path, lines: str, line: int | None) -> None:
+    """Its address may have a token in it, unless there is nothing but a server in it."""
+    (tmp_path / "phrases").touch(mode=0o600)
+    (tmp_path / "phrases").write_text("one")
+    text = TEXT.replace("pass = secret", "pass_file = phrases") + f"[webhook chat]\n{lines}\n"
+    path = write(tmp_path / "carp.ini", text, 0o644)
+    told = f"{path}:{line}: {path} holds a secret and can be read by everybody (mode 0644): chmod 600 {path}"
+    assert [str(warning) for warning in load(path).warnings] == ([told] if line else [])
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o666])
 def test_a_phrase_that_everybody_can_read_is_warned_about(tmp_path: Path, mode: int) -> None:
     """With the line that has the first phrase, the mode, and the remedy."""

@@ -51,11 +51,11 @@ class WrittenRevising(Revising):
         self.answer: dict[str, Any] | Exception = {"steps": []}
         self.asked: list[str] = []
 
-    def reload(self) -> Deferred[dict[str, Any]]:
+    def reload(self, who: str) -> Deferred[dict[str, Any]]:
         self.asked.append("reload")
         return self._answer()
 
-    def save(self) -> Deferred[dict[str, Any]]:
+    def save(self, who: str) -> Deferred[dict[str, Any]]:
         self.asked.append("save")
         return self._answer()
 

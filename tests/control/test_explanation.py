@@ -32,7 +32,7 @@ class ExplanationTests(ExplanationCase):
         """State, since when, why, and what would end it."""
         self.clock.pump([0.01] * 400)
         told = self.explained()
-        self.assertIn("1@em0 is MASTER, since", told["state"])
+        self.assertIn("1@em0 has been MASTER for ", told["state"])
         self.assertIn("master timed out", told["state"])
         self.assertIn("every 1.000 s: advbase 1, advskew 0", told["state"])
         self.assertIn("None since this daemon started", told["last advertisement heard"])
@@ -146,5 +146,6 @@ class GroupExplanationTests(ExplanationCase):
         told = self.explained()
         self.assertIn("which decides, is MASTER here: it takes over from a slower master", told["state"])
         self.assertIn(
-            "MASTER at once: an advertisement with an interval longer than 1.391 s", told["what would change it"]
+            "MASTER at once: an advertisement of a slower master, whose interval is longer than 1.391 s",
+            told["what would change it"],
         )

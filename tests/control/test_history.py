@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from carptwist.control import listener
 from carptwist.control.commands import BusyError, RefusedError
-from carptwist.control.history import FLUSH_SECONDS, MOST_KEPT, MOST_REFUSALS, History
+from carptwist.control.history import FLUSH_SECONDS, MOST_BY_OTHERS, MOST_KEPT, MOST_REFUSALS, History
 from carptwist.simulation.notebook import MemoryNotebook
 from carptwist.vhost.roster import Occurrence
 from tests.control.support import ControlTestCase, vhid
@@ -92,6 +92,23 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual(len(refusals), 5 * MOST_REFUSALS)
         self.assertEqual(sum(event.get("unsaid", 0) for event in refusals), 4 * (500 - MOST_REFUSALS))
         self.assertEqual(self.texts(self.history)[0], "precious")
+
+    def test_nor_by_and_by(self) -> None:
+        """A neighbour with a wrong pass phrase, all night; and so it is after a restart, in the order of events."""
+        self.history.note("state", "1@em0", "precious")
+        for number in range(3 * MOST_KEPT):
+            self.history.occurred(Occurrence("refusal", "1@em0", f"bad digest {number}"))
+            self.clock.advance(1)
+        self.history.note("change", "", "last")
+        self.history.finish()
+        for history in (self.history, self.open()):
+            told = history.after(0, 10**6)
+            self.assertEqual(len(told), MOST_BY_OTHERS + 2)
+            self.assertEqual((told[0]["text"], told[-1]["text"]), ("precious", "last"))
+            self.assertEqual(sorted(told, key=lambda event: event["number"]), told)
+        self.assertLess(self.notebook.octets.count(b"\n"), 4 * MOST_KEPT)
+        self.assertTrue(self.history.knows("1@em0"))
+        self.assertFalse(self.history.knows("2@em0"))
 
 
 class SubscriberTests(ControlTestCase):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from typing import Any
 
 from carptwist.lab.scene import Scene
+from carptwist.tools.carpctl import VERBS as MODULES
+from carptwist.tools.carpctl import make_parser
+from carptwist.tools.terminal import UsageError
 from tests.lab.support import PHRASE, SceneTestCase, become_nobody, configuration, environment
 
 CARPCTL = [sys.executable, "-c", "from carptwist.tools.carpctl import main; main()"]
@@ -30,6 +37,103 @@ def carpctl(scene: Scene, *words: str, host: str = "a", **options: Any) -> tuple
         **options,
     )
     return ended.returncode, ended.stdout, ended.stderr
+
+
+#: What each verb is given that is good, a part of the JSON that it prints then, and what is bad: the exit code, the
+#: words, and what it complains with.
+VERBS: tuple[tuple[Any, ...], ...] = (
+    (["status"], '"state": "MASTER"', (2, "extra", "unrecognized arguments: extra")),
+    (["version"], '"daemon": ', (2, "1", "unrecognized arguments: 1")),
+    (
+        ["ifconfig", "em0", "vhid", "1", "advskew", "3"],
+        '"done": "1@em0 changed: advskew 3"',
+        (2, "em0 vhid 1 advskew 1.5", "advskew 1.5: must be a whole number, 0 to 254"),
+        (2, "em0 vhid 0", "vhid 0: must be 1 to 255"),
+        (2, "em0 vhid 2 192.0.2.9", "192.0.2.9: no prefix length"),
+        (2, "em0 vhid 2 pas x", "'pas' is not understood"),
+        (2, "em0 vhid 2 pass", "what is to follow it is missing"),
+        (1, "em9", "interface em9 does not exist"),
+        (1, "em0 192.0.2.77 delete", "no virtual host of em0 shares 192.0.2.77"),
+    ),
+    (
+        ["sysctl", "-w", "net.inet.carp.dscp=46"],
+        '"after": 46',
+        (1, "net.inet.carp.dscp=x", "must be a whole number"),
+        (1, "net.inet.carp.preempt=2", "must be 0 or 1"),
+        (1, "net.inet.carp.demotion=99999999999", "too large"),
+        (1, "net.inet.carp.dcsp", "unknown oid 'net.inet.carp.dcsp'"),
+        (2, "net.inet.carp.dscp=", "has no value"),
+        (2, "dscp", "what is known begins with net.inet.carp."),
+    ),
+    (
+        ["state", "1@em0", "master"],
+        '{"vhid": "1@em0", "state": "MASTER"}',
+        (2, "1@em0 init", "invalid choice: 'init'"),
+        (2, "em0 master", "write VHID@INTERFACE"),
+        (1, "2@em0 master", "there is no virtual host 2@em0 here: there are 1@em0"),
+    ),
+    (
+        ["explain", "1@em0"],
+        "1@em0 has been MASTER for ",
+        (2, "1", "write VHID@INTERFACE"),
+        (2, "256@em0", "the vhid must be 1 to 255"),
+        (1, "2@em0", "there is no virtual host 2@em0 here"),
+    ),
+    (
+        ["events", "-n", "1", "1@em0"],
+        '"kind": "change"',
+        (2, "-n -1", "must not be negative"),
+        (2, "-n x", "invalid int value: 'x'"),
+        (1, "2@em0", "there is no virtual host 2@em0 here"),
+    ),
+    (
+        ["demote", "50", "--owner", "me", "--reason", "a look"],
+        '{"demotion": 50}',
+        (2, "50 --owner me", "the following arguments are required: --reason"),
+        (2, "x --owner me --reason x", "invalid int value: 'x'"),
+        (1, "1 --owner guard --reason x", "owner guard: that name is the daemon's own"),
+        (1, "1 --owner me --reason x --for nan", "must be more than 0"),
+    ),
+    (["undemote", "me"], '{"demotion": 0}', (1, "you", "the ledger has no entry of you: "), (2, "", "required: NAME")),
+    (
+        ["sync", "done", "states"],
+        '{"demotion": ',
+        (2, "start states", "invalid choice: 'start'"),
+        (1, "begin others", "no [sync others] here: there is states"),
+    ),
+    (
+        ["plan"],
+        "this host stays MASTER",
+        (2, "/nowhere/carp.ini", "/nowhere/carp.ini: cannot be read: No such file or directory"),
+        (2, "PIPE", "not a regular file"),
+        (2, "/etc/hostname", "no virtual host: at least one section"),
+    ),
+    (["save"], '"written": [', (2, "carp.ini", "unrecognized arguments: carp.ini")),
+    (["reload"], '"action": "keep"', (2, "carp.ini", "unrecognized arguments: carp.ini")),
+    (
+        ["maintenance", "on", "--force"],
+        '{"maintenance": true, ',
+        (2, "maybe", "invalid choice: 'maybe'"),
+        (2, "", "required: on|off"),
+        (1, "on --reason \x1b[2J", "one printable line"),
+    ),
+)
+
+
+def usage_error(words: list[str]) -> str | None:
+    """What carpctl complains with of its own; None if it would ask the daemon."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            arguments = make_parser().parse_args(words)
+            module = MODULES.get(words[0])
+            if module is not None and hasattr(module, "check"):
+                module.check(arguments)
+    except SystemExit as ended:
+        return f"{complaint.getvalue()}{'' if ended.code == 2 else ended.code}"
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 class VerbTests(SceneTestCase):
@@ -113,6 +217,34 @@ class VerbTests(SceneTestCase):
             self.assertNotIn(SECRET, text)
             self.assertNotIn(PHRASE, text)
 
+    def test_every_verb(self) -> None:
+        """Does what it should, and tells programs of it; and says what is wrong with bad input, in the last line of its
+        complaint. What carpctl sees itself is not sent to any daemon."""
+        scene = self.scene(1)
+        daemon = scene.daemon(
+            "a", configuration(more=f"[sync states]\nstartup = 0\nunix = {scene.hosts['a'].directory}/sync.sock")
+        )
+        scene.await_master("a")
+        parser = next(action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+        self.assertEqual(set(parser.choices), {good[0] for good, *_ in VERBS})
+        pipe = scene.hosts["a"].directory / "pipe"
+        os.mkfifo(pipe)
+        for good, printed, *bad in VERBS:
+            told = self.done(scene, good[0], "--json", *good[1:])
+            self.assertIn(printed, told, good)
+            json.loads(told)
+            for code, words, complaint in bad:
+                given = [good[0], *(str(pipe) if word == "PIPE" else word for word in words.split())]
+                refused = usage_error(given)
+                if refused is None:
+                    ended, out, refused = carpctl(scene, *given)
+                    self.assertEqual((ended, out), (code, ""), f"{given}: {refused}")
+                else:
+                    self.assertEqual(code, 2, given)
+                self.assertIn(complaint, refused.splitlines()[-1], given)
+        self.assertNotIn("Traceback", daemon.text())
+        self.assertEqual(scene.logged_state("a"), "BACKUP")  # maintenance was last, and is on
+
     def test_state(self) -> None:
         """MASTER and BACKUP on request."""
         scene = self.master()
@@ -134,7 +266,7 @@ class VerbTests(SceneTestCase):
         self.done(scene, "demote", "1", "--owner", "brief", "--reason", "soon over", "--for", "0.2")
         scene.wait(lambda: len(scene.daemons["a"].status()["ledger"]) == 2, "the brief one has expired")
         self.assertEqual(self.done(scene, "undemote", "me"), "demotion: -5\n")
-        self.assertIn("entries are of you", self.refused(scene, 1, "undemote", "me"))
+        self.assertIn("the ledger has no entry of me: there are those of you", self.refused(scene, 1, "undemote", "me"))
         self.assertIn("daemon's own", self.refused(scene, 1, "demote", "1", "--owner", "ifdown x", "--reason", "x"))
         self.assertIn("one printable line", self.refused(scene, 1, "demote", "1", "--owner", "a\nb", "--reason", "x"))
         self.assertIn("too large", self.refused(scene, 1, "demote", str(2**40), "--owner", "a", "--reason", "x"))
@@ -194,6 +326,10 @@ class VerbTests(SceneTestCase):
         scene = self.master()
         scene.daemons["a"].stop()
         self.assertIn("no daemon answers at", self.refused(scene, 3, "status"))
+        self.assertIn("there is no such socket: is the daemon running", self.refused(scene, 3, "status"))
+        with socket.socket(socket.AF_UNIX) as deserted:
+            deserted.bind(str(scene.daemons["a"].control_socket))
+        self.assertIn("nobody listens there", self.refused(scene, 3, "version"))
         self.assertIn("must be 0 to 254", self.refused(scene, 2, "ifconfig", "em0", "vhid", "1", "advskew", "255"))
 
     def test_another_user(self) -> None:
@@ -202,9 +338,9 @@ class VerbTests(SceneTestCase):
         if os.geteuid() != 0:
             self.skipTest("only root can become another user")
         scene = self.master()
-        socket = scene.daemons["a"].control_socket
-        assert socket is not None
-        self.assertEqual(socket.stat().st_mode & 0o777, 0o600)
+        path = scene.daemons["a"].control_socket
+        assert path is not None
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
         program = (
             "import socket, sys\n"
             "s = socket.socket(socket.AF_UNIX)\n"
@@ -215,7 +351,7 @@ class VerbTests(SceneTestCase):
 
         def knock() -> subprocess.CompletedProcess[str]:
             return subprocess.run(
-                ["/usr/bin/python3", "-c", program, str(socket)],
+                ["/usr/bin/python3", "-c", program, str(path)],
                 preexec_fn=become_nobody,
                 cwd="/",
                 capture_output=True,
@@ -224,15 +360,15 @@ class VerbTests(SceneTestCase):
                 check=False,
             )
 
-        for directory in (socket.parent, socket.parent.parent):
+        for directory in (path.parent, path.parent.parent):
             directory.chmod(0o755)
         self.assertIn("PermissionError", knock().stderr)
-        socket.chmod(0o666)
+        path.chmod(0o666)
         for _ in range(3):
             ended = knock()
             self.assertTrue(ended.stdout == "b''\n" or "ConnectionReset" in ended.stderr, ended)
         scene.daemons["a"].expect("was not let in")
-        self.assertEqual(scene.daemons["a"].text().count("nobody (uid 65534"), 1)
+        self.assertEqual(scene.daemons["a"].text().count("a user (uid 65534"), 1)
 
 
 class ReasonTests(SceneTestCase):
@@ -250,11 +386,15 @@ class ReasonTests(SceneTestCase):
 
     def test_explain(self) -> None:
         """A BACKUP says what it heard and what it waits for; a wrong digest is named as what it is."""
-        scene = self.pair()
+        scene = self.scene(judged=False)  # with different addresses both become MASTER
+        self.start_pair_of(scene)
         self.await_backup(scene, "b")
         code, told, _ = carpctl(scene, "explain", "1@em0", host="b")
         self.assertEqual(code, 0)
         self.assertIn("1.000 s is shorter than ours of 1.391 s", " ".join(told.split()))
+        vhid = scene.daemons["b"].status()["vhids"][0]
+        self.assertEqual(vhid["master"]["source"], "192.0.2.2")
+        self.assertEqual([peer["state"] for peer in vhid["peers"]], ["MASTER", "MASTER"])  # it speaks both families
         self.assertLessEqual(max(map(len, told.splitlines())), 80)
         self.assertEqual(json.loads(carpctl(scene, "explain", "--json", "1@em0")[1])["state"], "MASTER")
         carpctl(scene, "ifconfig", "em0", "vhid", "1", "192.0.2.10/24", host="b")

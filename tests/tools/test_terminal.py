@@ -35,6 +35,28 @@ def test_colour(stream: io.StringIO, environ: dict[str, str], coloured: bool) ->
     assert stream.getvalue() == ("\x1b[32mMASTER\x1b[0m\n" if coloured else "MASTER\n")
 
 
+class Small(Screen):
+    """A terminal of 24 lines, as one is of which nobody knows better."""
+
+    def fileno(self) -> int:
+        raise OSError("no descriptor")
+
+
+def test_a_page_fits_the_terminal() -> None:
+    """What does not fit is told of; a page takes the place of the one before. Without a terminal it is text."""
+    screen = Small()
+    Terminal(screen, {}).show_page("\n".join(map(str, range(100))))
+    assert screen.getvalue().startswith("\x1b[H\x1b[2J0\n1\n")
+    assert screen.getvalue().endswith("21\n(78 more lines: make the window higher)\n")
+    assert screen.getvalue().count("\n") == 23
+    screen = Small()
+    Terminal(screen, {}).show_page("\n".join(map(str, range(23))))
+    assert screen.getvalue().endswith("\n22\n")
+    for stream, environ in ((io.StringIO(), {}), (Small(), {"TERM": "dumb"})):
+        Terminal(stream, environ).show_page("\n".join(map(str, range(100))))
+        assert stream.getvalue() == "".join(f"{number}\n" for number in range(100))
+
+
 def status(*vhids: dict[str, Any]) -> dict[str, Any]:
     """A status with these vhids, the rest of each as usual."""
     usual = {

@@ -76,11 +76,11 @@ class SysctlTests(SynchronousTestCase):
             ("state_dir", "/tmp", "unknown oid 'net.inet.carp.state_dir'"),
             ("suppress_preempt", "0", "oid 'net.inet.carp.suppress_preempt' is read only"),
             ("stats", "0", "oid 'net.inet.carp.stats' is read only"),
-            ("preempt", "yes", "net.inet.carp.preempt = yes: must be a number"),
+            ("preempt", "yes", "net.inet.carp.preempt = yes: must be a whole number"),
             ("preempt", "2", "net.inet.carp.preempt = 2: must be 0 or 1"),
             ("dscp", "64", "net.inet.carp.dscp = 64: must be 0 to 63"),
-            ("dscp", "", "net.inet.carp.dscp = : must be a number"),
-            ("demotion", "++1", "net.inet.carp.demotion = ++1: must be a number"),
+            ("dscp", "", "net.inet.carp.dscp = : must be a whole number"),
+            ("demotion", "++1", "net.inet.carp.demotion = ++1: must be a whole number"),
             ("demotion", "2147483648", "net.inet.carp.demotion = 2147483648: too large"),
         ):
             error = self.assertRaises(SysctlError, self.sysctls.write, name, text)

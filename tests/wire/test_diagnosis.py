@@ -108,3 +108,17 @@ def test_without_anything_to_go_by() -> None:
     """Neither phrases nor addresses nor a MAC: no guess is right, and nothing breaks."""
     assert likeliest_cause(signed(SHORT, FOUR), [], []) == UNKNOWN
     assert likeliest_cause(signed(b"", FOUR), [b""], FOUR) == RIGHT
+
+
+def test_the_phrase_of_another_vhid() -> None:
+    """Phrases that were taken for one another are told by the name of the vhid, unless the vhid's own explain it."""
+    elsewhere = {"2@em0": [b"another", b"rotated"], "3@em0": [b""]}
+    for phrase, text in (
+        (b"another", "it signs with the pass phrase of 2@em0"),
+        (b"rotated", "it signs with the pass phrase of 2@em0"),
+        (b"", "it has no pass phrase"),
+        (SHORT, RIGHT),
+        (b"unheard of", UNKNOWN),
+    ):
+        said = likeliest_cause(signed(phrase, FOUR), [SHORT], FOUR, elsewhere=elsewhere)
+        assert said == text

@@ -15,7 +15,7 @@ SUMMARY = "give everything away and stay away, across restarts, until switched o
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("switch", choices=("on", "off"))
+    parser.add_argument("switch", metavar="on|off", choices=("on", "off"))
     parser.add_argument("--force", action="store_true", help="even if nobody else would take over")
     parser.add_argument("--reason", default="maintenance", metavar="TEXT", help="what status and the log say")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

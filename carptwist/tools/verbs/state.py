@@ -18,7 +18,7 @@ SUMMARY = "make a virtual host MASTER or BACKUP now"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("vhid", metavar="VHID@IF", help="such as 1@em0")
-    parser.add_argument("state", type=str.lower, choices=("master", "backup"))
+    parser.add_argument("state", metavar="master|backup", type=str.lower, choices=("master", "backup"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Generator
+from datetime import datetime
 from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -29,12 +30,17 @@ def lasts(arguments: argparse.Namespace) -> bool:
 @inlineCallbacks
 def ask(client: ControlClient, arguments: argparse.Namespace, out: Terminal) -> Generator[Deferred[Any], Any, None]:
     while True:
-        status = yield client.status()
+        asked = client.status()
+        if arguments.watch:
+            # A daemon that has come to a halt must not look like one where nothing happens.
+            asked.addTimeout(arguments.limit, arguments.reactor)
+        status = yield asked
         if arguments.json:
             out.say_json(status, indent=None if arguments.watch else 2)
+        elif arguments.watch:
+            now = datetime.now().strftime("%H:%M:%S")
+            out.show_page(f"{now}, again every second; Ctrl-C ends it\n\n{render(status, paint=out.state)}")
         else:
-            if arguments.watch:
-                out.begin_page()
             out.say(render(status, paint=out.state))
         if not arguments.watch:
             return

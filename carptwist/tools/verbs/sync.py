@@ -15,7 +15,7 @@ SUMMARY = "tell of a bulk update of the state tables of [sync NAME]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("word", choices=("begin", "done", "fail"), help="what has happened")
+    parser.add_argument("word", metavar="begin|done|fail", choices=("begin", "done", "fail"), help="what has happened")
     parser.add_argument("name", metavar="NAME", help="the name of the section")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

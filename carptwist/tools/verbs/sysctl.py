@@ -21,6 +21,7 @@ SUMMARY = "read and write net.inet.carp.*, as sysctl(8)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", dest="all", action="store_true", help="all of them")
     parser.add_argument("-n", dest="bare", action="store_true", help="the values without the names")
+    parser.add_argument("-w", action="store_true", help="ignored, as sysctl(8) does")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--save", action="store_true", help="write what differs from the configuration file into it")
     parser.add_argument("name", nargs="*", metavar="NAME[=VALUE]", help="such as net.inet.carp.preempt=1")
