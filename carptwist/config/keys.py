@@ -117,7 +117,12 @@ def _check(name: str, *, command: str | None = None, **settings: Any) -> CheckCo
 
 
 def _webhook(
-    name: str, *, header: tuple[Any, ...] = (), secret_text: str | None = None, **settings: Any
+    name: str,
+    *,
+    header: tuple[Any, ...] = (),
+    retry: tuple[Any, ...] = (),
+    secret_text: str | None = None,
+    **settings: Any,
 ) -> WebhookConfig:
     if secret_text is not None:
         if "secret" in settings:
@@ -128,7 +133,7 @@ def _webhook(
             raise ValueError(f"secret_file: {error}") from None
     if "secret" in settings and not settings["secret"].text:
         raise ValueError("secret_file: holds no secret")
-    return WebhookConfig(name, headers=header, **settings)
+    return WebhookConfig(name, headers=header, retries=retry, **settings)
 
 
 SECTIONS: Final[Mapping[str, SectionKind]] = {
@@ -194,11 +199,13 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 Key("match", values.pattern),
                 Key("type", values.pattern),
                 Key("demotion", values.switch),
+                Key("latest", values.switch),
                 Key("body", values.template),
                 Key("header", values.header, several=True, secret=True),
                 Key("secret", values.hidden, secret=True),
                 Key("secret_file", values.path, holds="secret_text"),
                 Key("ca_file", values.path, holds="authorities"),
+                Key("retry", values.status, several=True),
                 _number("timeout"),
             ),
             make=WebhookConfig,

@@ -345,9 +345,10 @@ class Hidden:
 class WebhookConfig:
     """One ``[webhook NAME]`` section.
 
-    ``match`` and ``type`` are as in a hook, and ``demotion`` whether changes of the demotion are told as well. ``body``
-    is a JSON template. With ``secret`` each body is signed. ``timeout`` is in seconds, ``authorities`` are certificates
-    as PEM text.
+    ``match`` and ``type`` are as in a hook, and ``demotion`` whether changes of the demotion are told as well. With
+    ``latest`` what is not true any more is not told. ``body`` is a JSON template. With ``secret`` each body is signed.
+    ``retries`` are statuses after which it is tried again, besides those that everybody means so. ``timeout`` is in
+    seconds, ``authorities`` are certificates as PEM text.
     """
 
     name: str
@@ -355,9 +356,11 @@ class WebhookConfig:
     match: str = ".*"
     type: str = ".*"
     demotion: bool = True
+    latest: bool = False
     body: str | None = None
     headers: tuple[tuple[str, Hidden], ...] = ()
     secret: Hidden | None = None
+    retries: tuple[StatusRange, ...] = ()
     timeout: int = 10
     authorities: str | None = field(default=None, repr=False)
 

@@ -3,7 +3,8 @@
 ::
 
     change --> queue (bounded; the oldest is dropped) --> POST --> 2xx: the next one
-                                                            \\--> no answer, 5xx, 408, 425, 429: again, with back-off
+                                                            \\--> no answer, 5xx, 408, 409, 423, 425, 429: again,
+                                                            |     with back-off
                                                             \\--> anything else, or GIVE_UP_SECONDS are over: dropped
 
 Nothing waits for a server but what is to be told to it. When the daemon ends it tries for FAREWELL_SECONDS to say what
@@ -34,8 +35,8 @@ GIVE_UP_SECONDS = 3600.0
 #: How long the end of the daemon waits.
 FAREWELL_SECONDS = 3.0
 _FAREWELL_PAUSE_SECONDS = 0.25
-#: Statuses below 500 after which another try may succeed (RFC 9110, RFC 8470, RFC 6585).
-_PASSING_STATUSES = (408, 425, 429)
+#: Statuses below 500 after which another try may succeed (RFC 9110, RFC 4918, RFC 8470, RFC 6585).
+_PASSING_STATUSES = (408, 409, 423, 425, 429)
 
 #: Sends octets with headers; fires with the status of the answer.
 Post = Callable[[bytes, Mapping[str, str]], "Deferred[int]"]
@@ -44,6 +45,7 @@ Post = Callable[[bytes, Mapping[str, str]], "Deferred[int]"]
 class _Waiting(NamedTuple):
     octets: bytes
     text: str
+    subsystem: str
     since: float
 
 
@@ -68,11 +70,14 @@ class Webhook:
         self._sending: Deferred[Any] | None = None
         self._again: IDelayedCall | None = None
         self._tries = 0
+        self._overtaken = False  # the first one, while it is under way
         self._full = False
         self._finished: Deferred[None] | None = None
 
     def tell(self, notice: Notice) -> None:
         """Put a change behind those that wait, if it is of interest."""
+        if self.config.latest and notice.subsystem:
+            self._overtake(notice.subsystem)
         if not self._wanted(notice):
             return
         self.told += 1
@@ -84,7 +89,9 @@ class Webhook:
             if not self._full:
                 self._full = True
                 self._warn(f"more than {LONGEST_QUEUE} changes wait: the oldest are dropped")
-        self._queue.append(_Waiting(body(notice, self.config.body), notice.text, self._clock.seconds()))
+        self._queue.append(
+            _Waiting(body(notice, self.config.body), notice.text, notice.subsystem, self._clock.seconds())
+        )
         if self._sending is None and self._again is None:
             self._send()
 
@@ -141,10 +148,37 @@ class Webhook:
             if self._tries:
                 self._log.info("carp: webhook {name}: answers again", name=self.config.name)
             self._next()
-        elif status >= 500 or status in _PASSING_STATUSES:
+        elif self._may_pass(status):
             self._failed(f"HTTP {status}")
         else:
             self._drop(f"refused with HTTP {status}")
+
+    def _may_pass(self, status: int) -> bool:
+        """Whether another try may succeed."""
+        if status >= 500 or status in _PASSING_STATUSES:
+            return True
+        return any(lowest <= status <= highest for lowest, highest in self.config.retries)
+
+    def _overtake(self, subsystem: str) -> None:
+        """What waits about a virtual host is not so any more."""
+        under_way = [self._queue[0]] if self._sending is not None else []
+        waiting = [*self._queue][len(under_way) :]
+        kept = [each for each in waiting if each.subsystem != subsystem]
+        # Whether what is under way has arrived nobody knows; but it is not sent again.
+        self._overtaken = self._overtaken or any(each.subsystem == subsystem for each in under_way)
+        if len(kept) == len(waiting):
+            return
+        if self._again is not None and waiting[0].subsystem == subsystem:
+            self._again.cancel()
+            self._again = None
+            self._tries = 0
+        self._queue = deque([*under_way, *kept])
+        for each in waiting:
+            if each.subsystem == subsystem:
+                name, what = self.config.name, each.text
+                self._log.info("carp: webhook {name}: not sent, as it is not so any more: {what}", name=name, what=what)
+        if self._queue and self._sending is None and self._again is None:
+            self._send()
 
     def _unanswered(self, failure: Failure) -> None:
         if self._queue:
@@ -152,6 +186,9 @@ class Webhook:
 
     def _failed(self, why: str) -> None:
         self._sending = None
+        if self._overtaken:
+            self._drop(f"{why}, and it is not so any more")
+            return
         if self._clock.seconds() - self._queue[0].since >= GIVE_UP_SECONDS:
             self._drop(f"given up: {why}")
             return
@@ -171,6 +208,7 @@ class Webhook:
 
     def _next(self) -> None:
         self._sending = None
+        self._overtaken = False
         self._tries = 0
         self._queue.popleft()
         if len(self._queue) < LONGEST_QUEUE // 2:

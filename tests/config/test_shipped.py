@@ -95,7 +95,7 @@ def test_the_sample_knows_no_key_that_the_reader_does_not() -> None:
     the keys that have no default."""
     text = EXCLUSIVE.sub("# ", SAMPLE)
     assert read(COMMENTED_OUT.sub("", text), "conf/carp.ini", str).warnings == ()
-    names = "group|peer6?|source|body|header|secret|telnet|ssh|authorized_keys|host_key|passwd"
+    names = "group|peer6?|source|body|header|secret|retry|telnet|ssh|authorized_keys|host_key|passwd"
     names += "|tls|certificate|key|clients"
     text = COMMENTED_OUT.sub("", re.sub(rf"^#(?=({names}) =)", "# ", text, flags=re.MULTILINE))
     assert text != SAMPLE

@@ -54,6 +54,15 @@ def test_a_whole_one() -> None:
     assert "s3cret" not in repr(found)
 
 
+def test_statuses_that_are_tried_again() -> None:
+    """One or a range on each line."""
+    assert webhook(URL).retries == ()
+    assert webhook(URL, "retry = 422", "        450-459").retries == ((422, 422), (450, 459))
+    assert errors(URL, "retry = soon") == [
+        "6: [webhook ops] retry = soon: must be a status code, or two with a dash between them, such as 200-299"
+    ]
+
+
 def test_the_secret_may_be_in_a_file() -> None:
     """Without the end of its line; then not here as well."""
     found = webhook(URL, "secret_file = ops", files={"/etc/ops": "s3cret\n"})

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import Hidden, WebhookConfig
+from carptwist.config.schema import Hidden, StatusRange, WebhookConfig
 from carptwist.hooks.notice import body
 from carptwist.hooks.script import Change
 from carptwist.hooks.webhook import FAREWELL_SECONDS, GIVE_UP_SECONDS, LONGEST_PAUSE_SECONDS, LONGEST_QUEUE
@@ -233,6 +233,69 @@ class DeliveryTests(WebhookCase):
         for _ in range(LONGEST_QUEUE):
             self.server.answer()
         self.assertEqual(self.server.said(), [1, *range(12, LONGEST_QUEUE + 11)])
+
+
+class LatestTests(WebhookCase):
+    """With latest = yes: what is not so any more is not told."""
+
+    INIT = MASTER._replace(previous="MASTER", state="INIT")
+    OTHER = MASTER._replace(vhid="2")
+
+    def test_what_waits_is_dropped_by_the_next_change_of_its_vhid(self) -> None:
+        """Whether that is of interest or not; of other vhids it stays, and is sent at once."""
+        there = self.webhooks(latest=True, type="MASTER", demotion=True)
+        there.changed(MASTER)
+        there.demoted(1, 1, "x")
+        there.changed(self.OTHER)
+        self.server.refuse()
+        there.changed(self.INIT)
+        self.assertEqual(
+            self.logged[1:],
+            ["carp: webhook ops: not sent, as it is not so any more: a: 1@em0: BACKUP -> MASTER (master timed out)"],
+        )
+        self.assertEqual(self.server.said(), [1, 2])
+        self.server.answer()
+        self.server.answer()
+        self.assertEqual(self.server.said(), [1, 2, 3])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_under_way_is_not_sent_again(self) -> None:
+        """What comes of it in the end may be anything; a later call must not be undone by a former one."""
+        there = self.webhooks(latest=True, type="MASTER")
+        there.changed(MASTER)
+        there.changed(self.INIT)
+        there.changed(MASTER)
+        self.server.answer(503)
+        self.assertEqual(self.server.said(), [1, 2])
+        self.assertEqual(
+            self.logged,
+            ["carp: webhook ops: HTTP 503, and it is not so any more: a: 1@em0: BACKUP -> MASTER (master timed out)"],
+        )
+        self.server.answer(503)
+        self.clock.advance(1)
+        self.assertEqual(self.server.said(), [1, 2, 2])
+        self.server.answer()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_otherwise_everything_is_told(self) -> None:
+        """The default: who keeps a journal wants to know."""
+        there = self.webhooks()
+        there.changed(MASTER)
+        self.server.refuse()
+        there.changed(self.INIT)
+        self.clock.advance(1)
+        self.server.answer()
+        self.server.answer()
+        self.assertEqual(self.server.said(), [1, 1, 2])
+
+    def test_statuses_after_which_it_is_tried_again(self) -> None:
+        """Those that everybody means so, and those that this server does."""
+        self.webhooks(retries=(StatusRange(422, 422),)).changed(MASTER)
+        for status in (409, 423, 422):
+            self.server.answer(status)
+            self.clock.advance(10)
+        self.server.answer(421)
+        self.assertEqual((self.server.said(), self.clock.getDelayedCalls()), ([1, 1, 1, 1], []))
 
 
 def webhook(name: str, **settings: Any) -> WebhookConfig:
