@@ -4,12 +4,15 @@
 
     world: daemons of the real code, one segment            each host: a Gate of the real code, told of leases
       start, stop, kill, crash, stall, resume,      ----->  some milliseconds later, as over a socket; what it
-      partition, heal, at random moments                    gates takes its time to stop
+      partition, deafen one way, heal,                      gates takes its time to stop
+      at random moments
 
-The one exception is the split: hosts that live and do not hear one another are MASTER each, and so for a moment after
-the healing: until an advertisement has come through, or, where the daemon of one stands still, until its lease has run
-out. A host of three that comes back out of a split may be taken for the only master by one, while another one is: they
-have not been apart, and a gate that opens at once is open on both until the next advertisement."""
+The one exception is the split: hosts that live and do not hear one another, or one the other, are MASTER each, and so
+for a moment after the healing: until an advertisement has come through, or, where the daemon of one stands still, until
+its lease has run out. In a split of three a host that hears both masters, and would rather have the slower one's place,
+takes it, and yields to the faster one's next advertisement. A gate that opens at once is open for so long on two hosts
+that hear one another, while the third is apart; one that settles for longer than an interval is not.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,10 @@ BATCHES = 5
 SCHEDULES = 150
 SECONDS = 40.0
 MOST_EVENTS = 12
-#: After a healing: a lease, which is longer than the time between two advertisements, and the word of it.
-HEALING_SECONDS = 2.8
+#: Between two advertisements of the slowest host that there is here.
+INTERVAL_SECONDS = 1 + 220 / 256
+#: Until an advertisement has come through, or, where daemons stand still, until a lease has run out; and word of it.
+HEALING_SECONDS = {False: INTERVAL_SECONDS + 0.05, True: 2.8}
 #: A socket and two reactors.
 WORD_SECONDS = (0.0005, 0.01)
 
@@ -130,7 +135,7 @@ class Schedule:
 
     def __init__(self, seed: int, *, settle: float, stopping: float, stalls: bool) -> None:
         self.at_once = settle < 1
-        self.stopping = stopping
+        self.grace = HEALING_SECONDS[stalls] + stopping
         self.random = Random(seed)
         self.world = World(seed)
         self.happened: list[str] = []
@@ -148,9 +153,10 @@ class Schedule:
             Program(self.world, host, self.random, settle=settle, stopping=stopping)
             for host in self.world.hosts.values()
         ]
-        self.healed = dict.fromkeys(combinations(names, 2), -HEALING_SECONDS)
+        self.healed = dict.fromkeys(combinations(names, 2), -self.grace)
+        self.began: dict[tuple[str, ...], float] = {}  # when pairs that hear one another began to run both
         self.trouble: str | None = None
-        kinds = ["start", "start", "stop", "kill", "crash", "divide", "heal"] + ["stall", "resume"] * stalls
+        kinds = ["start", "start", "stop", "kill", "crash", "divide", "deafen", "heal"] + ["stall", "resume"] * stalls
         for host in self.world.hosts.values():
             self.world.timeline.callLater(self.random.uniform(0, 4), host.start)
         for _ in range(self.random.randint(2, MOST_EVENTS)):
@@ -166,6 +172,11 @@ class Schedule:
         if kind == "divide":
             away = host.name
             self.lan.partition([[away], [name for name in self.world.hosts if name != away]])
+            self.world.network_changed("divided")
+        elif kind == "deafen":
+            other = self.random.choice([name for name in self.world.hosts if name != host.name])
+            self.lan.blocked.add((other, host.name))
+            self.happened[-1] += f" to {other}"
             self.world.network_changed("divided")
         elif kind == "heal":
             self.lan.heal()
@@ -185,10 +196,13 @@ class Schedule:
             if not (self.lan.connects(*pair) and self.lan.connects(*reversed(pair))):
                 self.healed[pair] = now
         running = [program.host.name for program in self.programs if program.runs]
-        for pair in combinations(running, 2):
-            healed = max(self.healed.values()) if self.at_once else self.healed[pair]
-            if now - healed >= HEALING_SECONDS + self.stopping and self.trouble is None:
-                self.trouble = f"{now:.3f} {' and '.join(pair)} both run"
+        both = [pair for pair in combinations(running, 2) if now - self.healed[pair] >= self.grace]
+        self.began = {pair: self.began.get(pair, now) for pair in both}
+        for pair, began in self.began.items():
+            # A third one is apart, and a gate that opens at once is open until the next advertisement of the faster.
+            is_excused = self.at_once and now - max(self.healed.values()) < self.grace and now - began < self.grace
+            if not is_excused and self.trouble is None:
+                self.trouble = f"{now:.3f} {' and '.join(pair)} both run, since {began:.3f}"
 
     def play(self) -> None:
         """To the end."""
@@ -220,9 +234,10 @@ def test_gated_services_run_on_one_host(batch: int) -> None:
 
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_servers_listen_on_one_host(batch: int) -> None:
-    """With the settling that the endpoint has by default; a port is closed at once."""
+    """With the settling that the endpoint has by default; a port is closed at once. Daemons hang in every other batch:
+    where none does, a split ends with the next advertisement."""
     seeds = range(batch * SCHEDULES, (batch + 1) * SCHEDULES)
-    play(seeds, settle=endpoint.SETTLE_SECONDS, stopping=0.0, stalls=False)
+    play(seeds, settle=endpoint.SETTLE_SECONDS, stopping=0.0, stalls=batch % 2 == 1)
 
 
 def test_without_settling_there_would_be_two() -> None:
