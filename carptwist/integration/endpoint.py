@@ -124,6 +124,12 @@ class GatedPort:
         """Whether somebody who connects is let in now."""
         return self._port is not None or self._early is not None
 
+    def when_shut(self) -> Deferred[None]:
+        """Fires when nobody is let in and connections have ended, or had their time, because this host is not MASTER:
+        then the addresses go. It may be so already. Does not shut it; with ``always`` new ones are let in all the same.
+        """
+        return self._gate.when_shut()
+
     # The gate
 
     def opened(self) -> None:

@@ -90,8 +90,9 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        """Whether what is gated runs now."""
-        return self._position is _Position.OPEN
+        """Whether what is gated may run now. This looks at the clock: after the whole program has stood still for a
+        while it is the first to know that a lease has run out."""
+        return self._position is _Position.OPEN and self._lease is not None and self._boottime() < self._lease.until
 
     def start(self) -> None:
         """Follow the daemon from now on."""
@@ -112,16 +113,17 @@ class Gate:
         """The lease is this one now. Fires, where there is none, when nothing runs any more."""
         self._lease = lease
         self._judge()
-        return succeed(None) if lease is not None else self._when_shut()
+        return succeed(None) if lease is not None else self.when_shut()
 
     def _hear(self, client: CarpClient, lease: Lease | None) -> Deferred[None]:
         if client is self._client:
             return self.told(lease)
         # It is followed no more, so that none of its leases may open anything; but while something is being shut that
         # it has opened, its daemon waits for that.
-        return succeed(None) if lease is not None else self._when_shut()
+        return succeed(None) if lease is not None else self.when_shut()
 
-    def _when_shut(self) -> Deferred[None]:
+    def when_shut(self) -> Deferred[None]:
+        """Fires when nothing runs, which may be so already."""
         if self._position is _Position.SHUT:
             return succeed(None)
         waiting: Deferred[None] = Deferred()

@@ -65,6 +65,7 @@ class CarpGatedService(MultiService):
         boottime: Callable[[], float] = boottime,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._are_started = False
         endpoint = control_endpoint(reactor, control)
 
         def client() -> CarpClient:
@@ -82,7 +83,9 @@ class CarpGatedService(MultiService):
 
     @property
     def is_open(self) -> bool:
-        """Whether the children run."""
+        """Whether the children may run, at this very moment: for those that ask before each piece of their work. A
+        program that was stopped for a while and goes on runs its timers in the order in which they were due: one may
+        come before the one that finds the lease run out."""
         return self._gate.is_open
 
     def privilegedStartService(self) -> None:
@@ -98,18 +101,19 @@ class CarpGatedService(MultiService):
         return self._gate.stop()
 
     def addService(self, service: IService) -> None:
-        with _as_running(self, self.is_open):
+        with _as_running(self, self._are_started):
             super().addService(service)  # type: ignore[no-untyped-call]
 
     def removeService(self, service: IService) -> Deferred[None]:
         """Fires when it has stopped, if it ran."""
-        with _as_running(self, self.is_open):
+        with _as_running(self, self._are_started):
             return maybeDeferred(super().removeService, service)
 
     # The gate
 
     def opened(self) -> None:
         """For the gate."""
+        self._are_started = True
         for service in list(self):
             # Each for itself: one that cannot be started keeps none from running.
             try:
@@ -120,6 +124,7 @@ class CarpGatedService(MultiService):
 
     def closed(self) -> Deferred[Any]:
         """For the gate."""
+        self._are_started = False
         stopping = [maybeDeferred(service.stopService).addErrback(self._failed) for service in reversed(list(self))]
         return DeferredList(stopping)
 

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from carptwist.integration.gate import Gate
 from carptwist.vhost.tenants import Lease
+from tests.control.support import BOOTED
 from tests.integration.support import CompanionTestCase
 
 
@@ -81,6 +82,28 @@ class GateTests(CompanionTestCase):
         self.gate.told(self.lease(-5, -1))
         self.assertEqual(self.gated.did, [])
         self.assertEqual(self.clock.getDelayedCalls(), waiting)
+
+    def test_a_program_that_was_stopped_knows_first(self) -> None:
+        """Before any of its timers: whatever is due earlier finds that it may not work."""
+        found = []
+        self.gate.told(self.lease(-5, 2))
+        self.clock.callLater(1, lambda: found.append(self.gate.is_open))
+        self.gate._boottime = lambda: BOOTED + self.clock.seconds() + 5
+        self.clock.advance(1)
+        self.assertEqual((found, self.gated.did), ([False], ["open"]))
+        self.gate.told(None)
+
+    def test_it_tells_when_it_is_shut(self) -> None:
+        """At once, or when all has stopped."""
+        self.successResultOf(self.gate.when_shut())
+        self.gate.told(self.lease(-5, 2))
+        waiting = self.gate.when_shut()
+        stopping: Deferred[None] = Deferred()
+        self.gated.stopping = stopping
+        self.gate.told(None)
+        self.assertNoResult(waiting)
+        stopping.callback(None)
+        self.successResultOf(waiting)
 
     def test_it_opens_again_only_when_all_has_stopped(self) -> None:
         """And whoever asked is told when that is."""

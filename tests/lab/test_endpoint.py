@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
-from carptwist.lab.children import Child
-from carptwist.lab.scene import SHARED4, Scene
-from tests.lab.twisted_support import PORT, Asker, TwistedTestCase
+from carptwist.lab.scene import Scene
+from tests.lab.support import configuration
+from tests.lab.twisted_support import Asker, TwistedTestCase
 
-EXAMPLES = Path(__file__).parents[2] / "conf" / "examples" / "twisted"
+HEALTH_PORT = 8001
 
 #: An orderly handover, as the client sees it.
 GAP_SECONDS = 0.15
@@ -74,25 +73,14 @@ class WebTests(TwistedTestCase):
         self.assertTrue(self.served["a"].running)
         self.served["a"].expect("1@em0 is not served here any more")
 
-
-class PagesTests(TwistedTestCase):
-    """The example of a server that gives its address away before it stops."""
-
-    def test_a_server_that_is_updated(self) -> None:
-        """Is stopped and started again on the master, while the other host serves; its demotion ends with it."""
+    def test_a_server_that_dies(self) -> None:
+        """Alone, on a host that lives: the daemon asks it for a page where it listens whoever is master, and gives the
+        address away for as long as there is none."""
         scene = self.scene()
-        self.start_pair(scene)
-        serving = {name: self.pages(scene, name) for name in "ab"}
+        served = self.serve_names(scene, more=("--listen", f"tcp:{HEALTH_PORT}:interface=127.0.0.1"))
+        check = f"[check web]\nurl = http://127.0.0.1:{HEALTH_PORT}/who\ninterval = 1\nfall = 2\ndemote = 240\n"
+        self.start_pair(scene, a=configuration(advskew=0, more=check))
         asker = Asker(scene)
         scene.wait(lambda: asker.last_text() == "a", "a answers")
-        began = time.time()
-        serving["a"].stop()
+        served["a"].kill()
         scene.wait(lambda: asker.last_text() == "b", "b answers")
-        ledger = scene.daemons["a"].status()["ledger"]
-        self.assertEqual(ledger, [])
-        serving["a"] = self.pages(scene, "a")
-        scene.wait(lambda: len(asker.answered(began)) > 50 and asker.last_text() == "a", "a answers again")
-
-    def pages(self, scene: Scene, name: str) -> Child:
-        listen = rf"carp:1@em0:tcp\:{PORT}\:interface={SHARED4}:control={self.control(scene, name)}:drain=0.3"
-        return self.python(scene, name, EXAMPLES / "pages.py", listen, self.control(scene, name), name)

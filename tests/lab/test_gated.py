@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
 import time
-from pathlib import Path
 
 from carptwist.integration.gated import SETTLE_SECONDS
 from carptwist.lab.children import Child
 from carptwist.lab.scene import Scene
-from tests.lab.support import environment
-from tests.lab.twisted_support import TwistedTestCase
+from tests.lab.twisted_support import EXAMPLES, TwistedTestCase
 
-EXAMPLE = Path(__file__).parents[2] / "conf" / "examples" / "twisted" / "scheduler.py"
-#: Without relying on any program in PATH.
-_TWISTD = "from twisted.scripts.twistd import run; run()"
+#: Until a's next advertisement has been heard, and acted upon: a's interval is a second.
+HEALING_SECONDS = 2.0
 
 
 class SchedulerTests(TwistedTestCase):
@@ -24,37 +20,27 @@ class SchedulerTests(TwistedTestCase):
 
     def start(self) -> Scene:
         scene = self.scene()
-        self.start_pair(scene)
         self.programs = {name: self.scheduler(scene, name) for name in "ab"}
+        self.start_pair(scene)
         scene.wait(lambda: len(self.works("a")) > 3, "a works")
+        self.assertEqual(self.works("b"), [])
         return scene
 
-    def scheduler(self, scene: Scene, name: str) -> Child:
-        return scene.hosts[name].run(
-            [sys.executable, "-c", _TWISTD, "-n", "-y", str(EXAMPLE), "--pidfile="],
-            log="scheduler.log",
-            env={"PYTHONPATH": environment()["PYTHONPATH"], "SCHEDULER_CONTROL": self.control(scene, name)},
-        )
+    def scheduler(self, scene: Scene, name: str, log: str = "scheduler.log") -> Child:
+        return self.twistd(scene, name, EXAMPLES / "scheduler.py", log=log, SCHEDULER_CONTROL=self.control(scene, name))
 
     def works(self, name: str) -> list[float]:
         """When a host worked."""
         return [float(found) for found in re.findall(r"worked at ([\d.]+)", self.programs[name].text())]
 
-    def test_an_orderly_stop(self) -> None:
-        """a's work has ended before b has been told, and b's begins."""
+    def test_an_orderly_stop_and_preemption(self) -> None:
+        """a's work has ended before b has been told, and b's begins; b's before that of a, which has preempted it."""
         scene = self.start()
-        self.assertEqual(self.works("b"), [])
         scene.daemons["a"].stop()
         scene.wait(lambda: len(self.works("b")) > 3, "b works")
         farewell = next(each for each in scene.watcher.advertisements if each.host == "a" and each.interval > 255)
         self.assertLess(max(self.works("a")), farewell.at)
         self.assertGreater(min(self.works("b")), farewell.at + SETTLE_SECONDS)
-
-    def test_preemption(self) -> None:
-        """What is preempted has ended before its successor begins."""
-        scene = self.start()
-        scene.daemons["a"].stop()
-        scene.wait(lambda: len(self.works("b")) > 3, "b works")
         began = time.time()
         scene.daemons["a"].start()
         scene.wait(lambda: self.works("a")[-1] > began, "a works again")
@@ -62,12 +48,19 @@ class SchedulerTests(TwistedTestCase):
         self.assertLess(max(self.works("b")), again)
 
     def test_a_daemon_that_is_killed(self) -> None:
-        """Takes the right to work with it, though the program lives."""
+        """Takes the right to work with it, though the programs live: that of one which stood still as well, when it
+        goes on after another host has taken over."""
         scene = self.start()
+        self.programs["stopped"] = self.scheduler(scene, "a", log="stopped.log")
+        scene.wait(lambda: len(self.works("stopped")) > 3, "it works")
+        self.programs["stopped"].signal(signal.SIGSTOP)
         killed = time.time()
         scene.daemons["a"].kill()
         scene.wait(lambda: len(self.works("b")) > 3, "b works")
-        self.assertLess(max(self.works("a")), killed + 0.5)
+        self.programs["stopped"].signal(signal.SIGCONT)
+        self.programs["stopped"].expect("1@em0 is not served here any more")
+        for name in ("a", "stopped"):
+            self.assertLess(max(self.works(name)), killed + 0.5, name)
         self.assertTrue(self.programs["a"].running)
 
     def test_a_daemon_that_hangs(self) -> None:
@@ -78,3 +71,17 @@ class SchedulerTests(TwistedTestCase):
         daemon.signal(signal.SIGSTOP)
         scene.wait(lambda: len(self.works("b")) > 3, "b works")
         self.assertLess(max(self.works("a")), min(self.works("b")))
+
+    def test_a_host_that_is_cut_off(self) -> None:
+        """Works as the other one does: that is the split. Once they hear one another again there is one."""
+        scene = self.start()
+        cut = time.time()
+        scene.lan.isolate(scene.hosts["a"])
+        scene.wait(lambda: len(self.works("b")) > 3, "b works")
+        self.assertGreater(min(self.works("b")), cut + SETTLE_SECONDS)
+        self.assertGreater(self.works("a")[-1], time.time() - 1)
+        scene.lan.heal(scene.hosts["a"])
+        healed = time.time()
+        self.programs["b"].expect("1@em0 is not served here any more")
+        scene.wait(lambda: self.works("a")[-1] > healed + HEALING_SECONDS, "a goes on")
+        self.assertLess(max(self.works("b")), healed + HEALING_SECONDS + scene.uncertainty(max(self.works("b"))))

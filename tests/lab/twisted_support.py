@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from tests.lab import asker
 from tests.lab.support import SceneTestCase, environment
 
 PORT = 8000
+EXAMPLES = Path(__file__).parents[2] / "conf" / "examples" / "twisted"
+_TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
 class Request(NamedTuple):
@@ -27,11 +30,15 @@ class Request(NamedTuple):
 
 
 class Asker:
-    """The client, at work from the start on."""
+    """The client, at work from the start on.
 
-    def __init__(self, scene: Scene) -> None:
+    :param protocol: ``http``, ``udp``, ``tcp`` or ``mail``.
+    """
+
+    def __init__(self, scene: Scene, protocol: str = "http") -> None:
         # By its file: it needs nothing of ours.
-        self._child = scene.client.run([sys.executable, str(asker.__file__), SHARED4, str(PORT)], log="asker.log")
+        words = [sys.executable, str(asker.__file__), SHARED4, str(PORT), protocol]
+        self._child = scene.client.run(words, log=f"asker-{protocol}.log")
 
     def requests(self) -> list[Request]:
         """All that are over, in the order in which they began."""
@@ -58,8 +65,8 @@ class Asker:
         return max(gaps, default=(0.0, 0.0))
 
 
-class TwistedTestCase(SceneTestCase):
-    """A scene with ``twist`` on its hosts."""
+class Programs:
+    """Starts Twisted programs on the hosts of a scene."""
 
     def twist(self, scene: Scene, name: str, *words: str) -> Child:
         """Run ``twist WORDS`` in a host."""
@@ -77,17 +84,30 @@ class TwistedTestCase(SceneTestCase):
             env={"PYTHONPATH": environment()["PYTHONPATH"], "PYTHONUNBUFFERED": "1"},
         )
 
+    def twistd(self, scene: Scene, name: str, program: Path, *, log: str | None = None, **env: str) -> Child:
+        """``twistd -n -y PROGRAM`` in a host, with this environment."""
+        return scene.hosts[name].run(
+            # Without relying on any program in PATH.
+            [sys.executable, "-c", _TWISTD, "-n", "-y", str(program), "--pidfile="],
+            log=log or f"{program.stem}.log",
+            env={"PYTHONPATH": environment()["PYTHONPATH"], **env},
+        )
+
     def control(self, scene: Scene, name: str) -> str:
         """Where the daemon of a host listens."""
         return f"{scene.hosts[name].directory}/control.sock"
 
-    def serve_names(self, scene: Scene, names: str = "ab") -> dict[str, Child]:
-        """``twist web`` on hosts, with a page that says which one it is."""
+    def serve_names(self, scene: Scene, names: str = "ab", *, more: Sequence[str] = ()) -> dict[str, Child]:
+        """``twist web`` on hosts, with a page that says which one it is. ``more`` words are its."""
         served = {}
         for name in names:
             site = scene.hosts[name].directory / "site"
             site.mkdir()
             (site / "who").write_text(name)
             listen = rf"carp:1@em0:tcp\:{PORT}\:interface={SHARED4}:control={self.control(scene, name)}"
-            served[name] = self.twist(scene, name, "web", "--listen", listen, "--path", str(site))
+            served[name] = self.twist(scene, name, "web", "--listen", listen, "--path", str(site), *more)
         return served
+
+
+class TwistedTestCase(Programs, SceneTestCase):
+    """A scene with Twisted programs on its hosts."""

@@ -17,7 +17,8 @@ CONTROL = os.environ.get("SCHEDULER_CONTROL", "/run/carptwist/control.sock")
 
 
 def work() -> None:
-    print(f"worked at {time.time():.6f}", flush=True)
+    if jobs.is_open:  # this program may have stood still, and another host works since
+        print(f"worked at {time.time():.6f}", flush=True)
 
 
 application = Application("scheduler")
