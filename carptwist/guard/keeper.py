@@ -4,9 +4,9 @@
 
     start --> process --hello--> present:  wills go there, each renewed with its vhid's advertisements
                  |                  |
-                 | ends, or says    | ends, or answers no ping for 5 s
-                 | nothing for 5 s  v
-                 |               another one is started at once, and told all there is
+                 | ends by itself,  | ends, or answers no ping for 5 s; or somebody kills it, even before
+                 | or says nothing  v
+                 | for 5 s       another one is started at once, and told all there is
                  v
               lacking: whoever asked to be told is told why; another attempt in 1, 2, 4 ... 60 s
 
@@ -16,6 +16,8 @@ one that does not take what it is sent is replaced.
 
 from __future__ import annotations
 
+import fcntl
+import resource
 import signal
 import socket
 import sys
@@ -52,7 +54,28 @@ END_SECONDS = 2.0
 #: Octets that wait for a guard, as the kernel counts them: the wills of 255 vhids, of many addresses each, at once.
 _WAITING_LENGTH = 16 << 20
 _SO_SNDBUFFORCE = 32
+#: Others are numbered from 0; the kernel's table grows with the highest number, and select(2) takes no higher one.
+_MOST_FILES = 1024
+_LAST_FILES = 8
 _MESSAGE_LENGTH = 4096
+
+
+def closed_first(sock: socket.socket) -> socket.socket:
+    """The same socket, under a number above those of all other files of this process.
+
+    Of a process that was killed Linux closes the files with the highest numbers first, and each packet socket takes it
+    some 8 ms: the guard would hear of the daemon's death 40 ms later.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if limit == resource.RLIM_INFINITY else min(limit, _MOST_FILES)
+    try:
+        number = fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, max(0, most - _LAST_FILES))
+    except OSError:
+        return sock  # there is no room for another one
+    sock.close()
+    above = socket.socket(fileno=number)
+    above.setblocking(False)
+    return above
 
 
 class _Entrusted:
@@ -176,7 +199,7 @@ class GuardKeeper:
             ended.callback(None)
         if not self._running:
             return
-        if guard.is_present:
+        if guard.is_present or guard.was_killed:
             self._log.warn("carp: the guard has ended ({why}): starting another", why=why)
             is_short = self._reactor.seconds() - guard.began < PATIENCE_SECONDS
             self._short_lives = self._short_lives + 1 if is_short else 0
@@ -208,6 +231,7 @@ class GuardKeeper:
     def _spawn(self) -> None:
         self._timer = None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        ours = closed_first(ours)
         with suppress(OSError):
             # Past net.core.wmem_max: a guard without CAP_SYS_NICE gets a processor when we have done.
             ours.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _WAITING_LENGTH // 2)
@@ -295,6 +319,8 @@ class _GuardProcess(ProcessProtocol):
 
     def __init__(self, reactor: Any, keeper: GuardKeeper, sock: socket.socket) -> None:
         self.is_present = False
+        self.was_killed = False  # by somebody else
+        self._given_up = False
         self.began = self.heard_at = self.pinged_at = float(reactor.seconds())
         self._reactor = reactor
         self._keeper = keeper
@@ -319,6 +345,7 @@ class _GuardProcess(ProcessProtocol):
 
     def kill(self) -> None:
         """End it, whatever it does."""
+        self._given_up = True
         if self.transport is not None:
             with suppress(ProcessExitedAlready):
                 self.transport.signalProcess(signal.Signals.SIGKILL.name[3:])
@@ -335,6 +362,7 @@ class _GuardProcess(ProcessProtocol):
     # ProcessProtocol
 
     def processEnded(self, reason: Failure) -> None:
+        self.was_killed = getattr(reason.value, "signal", None) is not None and not self._given_up
         self.close()
         self._keeper.gone(self, reason.getErrorMessage())
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
+import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -27,6 +30,7 @@ from carptwist.guard.keeper import (
     PROGRAM,
     RETRY_SECONDS,
     GuardKeeper,
+    closed_first,
 )
 from carptwist.interfaces import IGuard, Will
 from tests.contracts.guard import GuardContract, Step
@@ -132,6 +136,68 @@ class EndTests(SynchronousTestCase):
         self.assertEqual(clock.end.recv(1), b"")
 
 
+#: Has a socket, as a daemon has one to its guard, a pipe that was there before, and packet sockets; waits to be killed.
+_DAEMON = """
+import os, socket, sys, time
+from carptwist.guard.keeper import closed_first
+guarded = closed_first(socket.socket(fileno=int(sys.argv[1])))
+sockets = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) for _ in range(5)]
+guarded.send(b"here")
+time.sleep(100)
+"""
+
+
+class ClosedFirstTests(GuardedHost):
+    """Of a daemon that is killed the guard hears before all else."""
+
+    def test_the_order(self) -> None:
+        """The kernel has not closed the other files then; packet sockets take it tens of milliseconds. On a busy
+        machine we may look too late to see that, but never see the contrary."""
+        for _ in range(20):
+            first, *others = self.closed_at_first()
+            self.assertEqual(first, "guarded")
+            if not others:
+                return
+        self.fail("all files of a killed process seem to be closed at once")
+
+    def closed_at_first(self) -> list[str]:
+        """Of a daemon that is killed, what is seen to be closed at the first look."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        reader, writer = os.pipe()
+        with ours, open(reader), self.here.namespace:
+            with theirs, open(writer, "w"):
+                killed = subprocess.Popen(
+                    [sys.executable, "-c", _DAEMON, str(theirs.fileno())],
+                    pass_fds=(theirs.fileno(), writer),
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+                )
+            self.assertEqual(ours.recv(10), b"here")
+            killed.kill()
+            ready = select.poll()
+            names = {ours.fileno(): "guarded", reader: "another"}
+            for number in names:
+                ready.register(number, select.POLLIN)
+            seen = sorted((names[number] for number, _ in ready.poll(20_000)), key=["guarded", "another"].index)
+            killed.wait()
+        return seen
+
+    def test_without_room(self) -> None:
+        """Where a process may have a few files only it stays as it is, or comes as far up as it may."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        first, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(other.close)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (500, limits[1]))
+        first = closed_first(first)
+        self.assertGreater(first.fileno(), 480)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        self.addCleanup(first.close)
+        self.assertIs(closed_first(first), first)
+        other.send(b"x")
+        self.assertEqual(first.recv(10), b"x")
+        self.assertRaises(BlockingIOError, first.recv, 10)
+
+
 class ShortLivesTests(SynchronousTestCase):
     """Guards that end as soon as they are there."""
 
@@ -183,6 +249,19 @@ class ReplacementTests(KeeperCase):
         self.assertEqual(self.lacking, [])
         yield self.until(lambda: not self.reachable(), "the second guard carries the will out")
         self.assertEqual(self.heard(), "1@em0")
+
+    @inlineCallbacks
+    def test_killed_as_it_starts(self) -> Step:
+        """Nor is that a host that cannot have a guard."""
+        script = (
+            "import os, sys, time\nopen(sys.argv[1] + '.began', 'a').write('x')\n"
+            "if os.stat(sys.argv[1] + '.began').st_size < 3: os.kill(os.getpid(), 9)\n"
+            f"os.execv(sys.executable, [sys.executable, '-I', '-S', {str(PROGRAM)!r}, sys.argv[1]])\n"
+        )
+        keeper = self.keeper(command=(sys.executable, "-c", script))
+        yield keeper.start()
+        self.assertEqual(self.lacking, [])
+        self.assertIsNotNone(keeper.pid)
 
     @inlineCallbacks
     def test_cannot_be_started(self) -> Step:

@@ -150,6 +150,7 @@ class SceneTestCase(unittest.TestCase):
         self.assertEqual(scene.wrong_caches(), [])
 
 
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_CAPBSET_DROP = 24
 _CAP_SETFCAP = 31
 
@@ -160,6 +161,12 @@ def drop_capabilities() -> None:
     for capability in range(64):
         if capability != _CAP_SETFCAP:
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def adopt_orphans(adopt: bool) -> None:
+    """Whether what children of this process leave behind becomes its child, and not that of init, which in a container
+    may not reap it."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
 
 
 def become_nobody() -> None:
@@ -215,6 +222,7 @@ __all__ = [
     "LabError",
     "Scene",
     "SceneTestCase",
+    "adopt_orphans",
     "configuration",
     "drop_capabilities",
     "environment",

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import time
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from carptwist.lab.daemon import Daemon
 from carptwist.lab.scene import SHARED4, SHARED6, Scene
 from tests.lab.support import ALLOWED_SECONDS, SceneTestCase, configuration
 
@@ -243,6 +245,61 @@ class ReplacementTests(GuardCase):
         daemon.kill()
         scene.await_master("b", since=died)
         self.assert_brief(scene, died)
+
+    def test_killed_again_and_again(self) -> None:
+        """Five in a row, each as soon as it is there, are replaced each time, and no client notices. Then it may take a
+        second; and the last one does its work like the first."""
+        scene = self.scene()
+        self.start_pair(scene)
+        daemon = scene.daemons["a"]
+        began = time.time()
+        for _ in range(5):
+            (guard,) = daemon.guards()
+            os.kill(guard, signal.SIGKILL)
+            scene.wait(lambda guard=guard: daemon.guards() not in ([], [guard]), "there is another guard")
+        scene.wait(lambda: len(daemon.guards()) == 1 and not daemon.status()["ledger"], "all is well")
+        self.assertEqual(daemon.text().count("carp: the guard has ended ("), 5)
+        self.assertEqual(scene.logged_state("a"), "MASTER")
+        self.assert_brief(scene, began)
+        died = time.time()
+        daemon.kill()
+        scene.await_master("b", since=died)
+        self.assert_brief(scene, died)
+
+    def test_it_cannot_be_started(self) -> None:
+        """The Python that runs it is gone: the host is demoted, says so, and another one takes over at once; when there
+        is a guard again it takes back."""
+        scene = self.scene()
+        python = scene.hosts["a"].directory / "python"
+        python.symlink_to(sys.executable)
+        daemon = scene.daemons["a"] = Daemon(scene.hosts["a"], configuration(advskew=0))
+        daemon.python = str(python)
+        daemon.start()
+        scene.await_master("a")
+        scene.daemon("b", configuration(advskew=100))
+        self.await_backup(scene, "b")
+        away = python.with_name("away")
+        python.rename(away)
+        began = time.time()
+        (guard,) = daemon.guards()
+        os.kill(guard, signal.SIGKILL)
+        daemon.expect("carp: the guard does not start: ")
+        scene.await_master("b", since=began)
+        self.assert_brief(scene, began)
+        (entry,) = daemon.status()["ledger"]
+        self.assertEqual((entry["owner"], entry["value"]), ("guard", 240))
+        self.assertIn("the guard does not start", entry["reason"])
+        self.assertIn("guard", daemon.carpctl("status"))
+        self.assertIn("carp: demoted by 240 to 240 (the guard does not start", daemon.text())
+        back = time.time()
+        away.rename(python)
+        daemon.expect("carp: there is a guard again")
+        scene.await_master("a", since=back)
+        self.assert_brief(scene, back)
+        self.assertEqual(daemon.status()["ledger"], [])
+        died = time.time()
+        daemon.kill()
+        scene.await_master("b", since=died)
 
 
 class ExpiryTests(GuardCase):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from carptwist.lab.scene import Scene
 from tests.lab.support import PHRASE, SceneTestCase
 
@@ -24,6 +26,14 @@ class ManyVhidsTests(SceneTestCase):
     def masters(self, scene: Scene, name: str) -> set[int]:
         return {vhid["vhid"] for vhid in scene.daemons[name].status()["vhids"] if vhid["state"] == "MASTER"}
 
+    def assert_small(self, scene: Scene, name: str) -> None:
+        """The guard of a host has what ends all vhids in less than 8 MiB, and no threads."""
+        (guard,) = scene.daemons[name].guards()
+        proc = Path(f"/proc/{guard}")
+        self.assertEqual(len(list((proc / "task").iterdir())), 1)
+        memory = next(line for line in (proc / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+        self.assertLess(int(memory.split()[1]), 8 * 1024)
+
     def test_255_vhids_on_one_interface(self) -> None:
         """Odd ones prefer a, even ones b; when a goes in good order b has all of them, and a's half goes back to a."""
         scene = self.scene(shared={}, pinged=[])
@@ -38,6 +48,7 @@ class ManyVhidsTests(SceneTestCase):
         scene.wait(lambda: self.masters(scene, "b") == even, "b has the even ones", 60)
         scene.daemons["a"].stop()
         scene.wait(lambda: self.masters(scene, "b") == set(VHIDS), "b has them all", 60)
+        self.assert_small(scene, "b")
         scene.daemons["a"].start()
         scene.wait(lambda: self.masters(scene, "b") == even, "b has given the odd ones back", 60)
         for daemon in scene.daemons.values():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from tests.lab.support import SceneTestCase, configuration, drop_capabilities, environment
+from carptwist.lab.daemon import Daemon
+from tests.lab.support import Scene, SceneTestCase, adopt_orphans, configuration, drop_capabilities, environment
 
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "carp"]
 SAMPLE = Path(__file__).parents[2] / "conf" / "carp.ini"
@@ -78,3 +82,78 @@ class TwistdTests(SceneTestCase):
         route.link("set", index=index, ifname="em0", state="up")
         route.addr("add", index=index, address="2001:db8::2", prefixlen=64)
         scene.await_master("a")
+
+
+class DaemonisedTests(SceneTestCase):
+    """Without ``-n`` twistd goes on in a process of its own, in the background."""
+
+    def launch(self, scene: Scene) -> int:
+        """Start the daemon of a; gives the process that it goes on in."""
+        host, daemon = scene.hosts["a"], self.daemon
+        words = ["--pidfile", str(self.pidfile), "--logfile", str(self.logfile), "carp", "--config"]
+        python = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+        launched = host.run([*python, *words, str(daemon.configuration)], log="launch.log", env=environment())
+        self.assertEqual(launched.wait(), 0, launched.tail())
+        scene.wait(self.pidfile.exists, "there is a pid file")
+        number = int(self.pidfile.read_text())
+        self.assertNotEqual(number, launched.pid)
+        return number
+
+    def parent(self, number: int) -> int:
+        """Of which process a process is a child."""
+        status = Path(f"/proc/{number}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("PPid:")).split()[1])
+
+    def reap(self, scene: Scene, number: int) -> int:
+        """Wait until an orphan has ended, as init does; gives its exit code."""
+        statuses: list[int] = []
+
+        def ended() -> bool:
+            child, status = os.waitpid(number, os.WNOHANG)
+            statuses.append(status)
+            return child == number
+
+        scene.wait(ended, f"process {number} has ended")
+        return os.waitstatus_to_exitcode(statuses[-1])
+
+    def test_a_daemon_in_the_background(self) -> None:
+        """Its guard is its own child, outlives the launch, and ends its vhids when it is killed; the next one finds the
+        pid file of a dead process, and starts all the same; and SIGTERM is an orderly end."""
+        adopt_orphans(True)
+        self.addCleanup(adopt_orphans, False)
+        scene = self.scene()
+        host = scene.hosts["a"]
+        self.daemon = Daemon(host, configuration())
+        self.pidfile, self.logfile = host.directory / "carp.pid", host.directory / "twistd.log"
+        first = self.launch(scene)
+        scene.await_master("a")
+        (guard,) = self.daemon.guards()
+        self.assertEqual(self.parent(guard), first)
+        scene.daemon("b", configuration(advskew=100))
+        self.await_backup(scene, "b")
+        self.assertEqual(self.daemon.guards(), [guard])
+        killed = time.time()
+        os.kill(first, signal.SIGKILL)
+        scene.await_master("b", since=killed)
+        self.assert_brief(scene, killed)
+        self.assertEqual(self.reap(scene, first), -signal.SIGKILL)
+        self.assertEqual(self.reap(scene, guard), 0)
+        self.assertTrue(any(each.bows_out for each in scene.watcher.heard("a", since=killed)))
+        back = time.time()
+        second = self.launch(scene)
+        self.assertNotEqual(second, first)
+        scene.await_master("a", since=back)
+        self.await_backup(scene, "b")
+        self.assertIn("what the guard of a former daemon did: ", self.logfile.read_text())
+        (guard,) = self.daemon.guards()
+        self.assertEqual(self.parent(guard), second)
+        stopped = time.time()
+        os.kill(second, signal.SIGTERM)
+        scene.await_master("b", since=stopped)
+        self.assert_brief(scene, stopped)
+        self.assertEqual(self.reap(scene, second), -signal.SIGTERM)
+        self.assertEqual(self.daemon.guards(), [])
+        self.assertFalse(self.pidfile.exists())
+        self.assertEqual(host.interfaces(), ["lo", "em0"])
+        self.assertEqual(len([each for each in scene.watcher.heard("a", since=stopped) if each.bows_out]), 2)
+        self.assertEqual(self.logfile.read_text().count("carp: guard: "), 1)  # in what the former one did
