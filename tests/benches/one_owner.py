@@ -53,8 +53,8 @@ def once(act: Callable[[Scene], object], after: Callable[[Scene, float], object]
         crowd = Crowd(scene)
         try:
             scene.daemon("a", configuration(preempt=False))
-            scene.daemon("b", configuration(preempt=False, advskew=100))
             scene.await_master("a")
+            scene.daemon("b", configuration(preempt=False, advskew=100))
             scene.await_backup("b")
             crowd.begin()
             _pause(scene, BEFORE_SECONDS)
@@ -178,7 +178,7 @@ def main() -> None:
             each = outcomes[-1]
             print(
                 f"   {number + 1}: MASTER after {each.master * 1000:.0f} ms, together {each.together * 1000:.1f} ms, "
-                f"{len(each.doubles)} doubles, load {each.load:.1f}",
+                f"{len(each.doubles)} doubles, load {each.load:.1f}, machine late by {each.waited * 1000:.0f} ms",
                 file=sys.stderr,
             )
         report(what, outcomes)
