@@ -166,7 +166,7 @@ class VirtualHostConfig:
     advskew: int = 0
     plane: PlaneKind = PlaneKind.MACVLAN
     dialect: Dialect = Dialect.FREEBSD
-    replay: ReplayMode = ReplayMode.OBSERVE
+    replay: ReplayMode = ReplayMode.ENFORCE
     group: str | None = None
     peers: tuple[IPv4Address, ...] = ()
     peers6: tuple[IPv6Address, ...] = ()

@@ -21,6 +21,7 @@ class Counter:
     def __init__(self, draw: Callable[[], int]) -> None:
         self._draw = draw
         self._last: int | None = None
+        self._reserved: dict[int, int] = {}
 
     def next(self, used: Callable[[int], bool] = lambda counter: False) -> int:
         """The counter of the advertisement that is about to leave: none that was ``used`` before."""
@@ -38,6 +39,13 @@ class Counter:
         """Go on from a random number: what would have come next may have been used by somebody else."""
         self._last = self._draw()
 
-    def reserve(self) -> int:
-        """A counter for a frame that will be sent later or never: one that nobody has seen, whatever is sent before."""
-        return self._draw()
+    def reserve(self, family: int) -> int:
+        """A counter for a frame that will be sent later or never: one that nobody has seen, whatever is sent before.
+        The same each time, until :meth:`renounce`."""
+        if family not in self._reserved:
+            self._reserved[family] = self._draw()
+        return self._reserved[family]
+
+    def renounce(self) -> None:
+        """What was reserved may have been sent by now."""
+        self._reserved.clear()

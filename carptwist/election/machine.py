@@ -136,6 +136,10 @@ class Machine:
         """When this MASTER will no longer count on being the only one, unless it advertises before; else never."""
         return self._lapses_at
 
+    def is_listening(self, now: float) -> bool:
+        """Whether it was away itself, and so takes over from nobody yet."""
+        return now < self._listens_until
+
     # Inputs
 
     def ready(self, now: float, reason: str = "initialization complete") -> list[Effect]:
@@ -307,7 +311,7 @@ class Machine:
         if self.bearing is Bearing.YIELDING:
             self._leave_to_others(now, family, advbase, advskew)
             return []
-        if now < self._listens_until:
+        if self.is_listening(now):
             # It may be old. After a farewell nobody is waited for longer than that.
             if family not in self.settings.families:
                 return []

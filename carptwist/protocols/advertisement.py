@@ -146,8 +146,12 @@ class AdvertisementProtocol:
         self.destinations.send(vhost.config, family, self._framing(vhost, family, what, counter))
 
     def farewell(self, vhost: IVirtualHost, family: int, what: Advertise) -> tuple[bytes, ...]:
-        """The frames that :meth:`send` would send now, with a counter of their own."""
-        framing = self._framing(vhost, family, what, vhost.counter.reserve())
+        """The frames that :meth:`send` would send now, with a counter of their own. It counts as heard: who sends it
+        may not be this daemon, and the next one must not believe it when it is sent again."""
+        counter = vhost.counter.reserve(family)
+        if vhost.config.replay is not ReplayMode.OFF:
+            vhost.replay.sent(counter)
+        framing = self._framing(vhost, family, what, counter)
         return self.destinations.frames(vhost.config, family, framing)
 
     def _framing(self, vhost: IVirtualHost, family: int, what: Advertise, counter: int) -> Framing:

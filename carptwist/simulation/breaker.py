@@ -16,12 +16,12 @@ everything back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from random import Random
 
-from carptwist.config.schema import Configuration, Dialect, Knobs, Phrase, VirtualHostConfig
+from carptwist.config.schema import Configuration, Dialect, Knobs, Phrase, ReplayMode, VirtualHostConfig
 from carptwist.election.state import State
 from carptwist.simulation.conditions import Conditions
 from carptwist.simulation.host import Nature
@@ -36,12 +36,15 @@ from carptwist.simulation.scenario import (
     Divide,
     Event,
     FailSending,
+    Forgery,
     Heal,
     HostEvent,
     Order,
     Part,
+    Replay,
     Scenario,
     Scheduled,
+    Selection,
     Weather,
 )
 from carptwist.simulation.script import described
@@ -57,6 +60,10 @@ ENDING_SECONDS = 2.0
 
 INQUIRY_SECONDS = 0.73
 
+#: What an assault takes: a takeover at the start, trouble, and the longest timeout after it.
+ASSAULT_SECONDS = 13.0
+_LAST_TROUBLE = 8.0
+
 _NAMES = "abcd"
 _CLIENT = "client"
 _CLIENT_MAC = bytes.fromhex("0200000000c8")
@@ -71,6 +78,8 @@ class Schedule:
     seed: int
     parts: tuple[Part, ...]
     failures: tuple[Scheduled, ...]
+    #: Whether it ends with healing, quiet and an orderly end; else it stops a timeout after the last failure.
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,11 @@ def draw(seed: int) -> Schedule:
             hold=random.choice((0.0, 0.002, 0.02)),
             observes=False,
         )
-        knobs = Knobs(preempt=preempt if random.random() < 0.8 else not preempt)
+        knobs = Knobs(
+            preempt=preempt if random.random() < 0.8 else not preempt,
+            guard=random.random() < 0.8,
+            expire=random.random() < 0.5,
+        )
         wiring = {vhid.interface: vhid.interface.replace("em", "lan") for vhid in vhids}
         parts.append(
             Part(name, Configuration(knobs, vhids), wiring, nature, random.choice((0.0, random.uniform(0, 5))))
@@ -112,8 +125,37 @@ def draw(seed: int) -> Schedule:
     return Schedule(seed, tuple(parts), tuple(failures))
 
 
+def draw_assault(seed: int) -> Schedule:
+    """A short schedule of few hosts that refuse replays, some trouble, and an attacker who records and replays."""
+    random = Random(f"assault {seed}")
+    families = random.choice(("4", "4", "6", "46"))
+    addresses = ["192.0.2.1/24"] * ("4" in families) + ["2001:db8::1/64"] * ("6" in families)
+    flavour = random.choice((Dialect.FREEBSD, Dialect.FREEBSD, Dialect.OPENBSD))
+    preempt = random.random() < 0.6
+    parts = []
+    for name, skew in zip(_NAMES, random.sample(range(0, 240, 20), random.choice((2, 2, 2, 3))), strict=False):
+        vhid = VirtualHostConfig(
+            1,
+            "em0",
+            tuple(map(ip_interface, addresses)),
+            _PHRASE,
+            advskew=skew,
+            dialect=flavour,
+            replay=ReplayMode.ENFORCE,
+        )
+        nature = Nature(rate=random.choice((1.0, 1.0, random.uniform(0.97, 1.03))), observes=False)
+        start = random.choice((0.0, 0.0, random.uniform(0, 2)))
+        parts.append(Part(name, Configuration(Knobs(preempt=preempt), (vhid,)), {"em0": "lan0"}, nature, start))
+    happening = [_an_attack(random) for _ in range(random.randint(1, 3))]
+    happening += [_trouble(random, parts) for _ in range(random.randint(1, 3))]
+    return Schedule(seed, tuple(parts), tuple(sorted(happening, key=lambda scheduled: scheduled.at)), whole=False)
+
+
 def complete(schedule: Schedule) -> Scenario:
     """The scenario of a schedule: with the healing, the quiet and the orderly end."""
+    title = f"The breaker's seed {schedule.seed}"
+    if not schedule.whole:
+        return Scenario(title, ASSAULT_SECONDS, schedule.parts, schedule.failures, seed=schedule.seed)
     quiet = max((_quiet_seconds(part) for part in schedule.parts), default=0.0)
     healed = WILD_SECONDS + 0.001
     ending = healed + quiet
@@ -121,7 +163,6 @@ def complete(schedule: Schedule) -> Scenario:
     for part in schedule.parts:
         order = HostEvent(Order.STOP, part.name)
         events.append(Scheduled(ending, order, described(order)))
-    title = f"The breaker's seed {schedule.seed}"
     return Scenario(title, ending + ENDING_SECONDS, schedule.parts, tuple(events), seed=schedule.seed)
 
 
@@ -130,7 +171,7 @@ def trial(schedule: Schedule) -> Violation | None:
     scenario = complete(schedule)
     with make(scenario) as world:
         inspector = Inspector(world)
-        for segment in world.segments.values():
+        for segment in world.segments.values() if schedule.whole else ():
             _inquire(world, segment, _questions(world, segment))
 
         def watch() -> None:
@@ -143,15 +184,15 @@ def trial(schedule: Schedule) -> Violation | None:
         except _Broken:
             return inspector.violations[0]
         running = [host.name for host in world.hosts.values() if host.node is not None]
-        if running:
+        if running and schedule.whole:
             return Violation(world.now, "everything put back", f"{' and '.join(running)} did not end")
     return None
 
 
-def search(seeds: Sequence[int]) -> Iterator[Breakage]:
+def search(seeds: Iterable[int], drawn: Callable[[int], Schedule] = draw) -> Iterator[Breakage]:
     """The breakages of these seeds."""
     for seed in seeds:
-        schedule = draw(seed)
+        schedule = drawn(seed)
         violation = trial(schedule)
         if violation is not None:
             yield Breakage(schedule, violation)
@@ -241,6 +282,29 @@ def _a_failure(random: Random, parts: Sequence[Part]) -> Scheduled:
     return Scheduled(at, event, described(event))
 
 
+def _an_attack(random: Random) -> Scheduled:
+    frames, every = random.choice(((40, 0.02), (20, 0.1), (20, 0.3), (10, 0.7)))
+    forgery = random.choice((Forgery.NOTHING, *Forgery))
+    event = Replay("lan0", frames, every, random.choice(list(Selection)), forgery)
+    return Scheduled(round(random.uniform(3.0, _LAST_TROUBLE), 3), event, described(event))
+
+
+def _trouble(random: Random, parts: Sequence[Part]) -> Scheduled:
+    part = random.choice(parts)
+    makers: tuple[Callable[[], Event], ...] = (
+        *(lambda order=order: HostEvent(order, part.name) for order in Order),
+        lambda: HostEvent(Order.CRASH, part.name),
+        lambda: HostEvent(Order.START, part.name),
+        lambda: CableEvent(random.choice((Cable.UNPLUG, Cable.PLUG)), part.name, "em0"),
+        lambda: Demote(part.name, random.choice((1, 100, 240)), "check", "drawn", random.choice((None, 1.5))),
+        lambda: Ask(part.name, "1@em0", random.choice((State.BACKUP, State.MASTER))),
+        lambda: Block("lan0", part.name, random.choice([each.name for each in parts if each is not part])),
+        lambda: Heal(None),
+    )
+    event = random.choice(makers)()
+    return Scheduled(round(random.uniform(2.0, _LAST_TROUBLE), 3), event, described(event))
+
+
 def _islands(random: Random, parts: Sequence[Part]) -> tuple[tuple[str, ...], ...]:
     sides: tuple[list[str], list[str]] = ([], [])
     for part in parts:
@@ -305,7 +369,7 @@ def _concerns(event: Event, host: str) -> bool:
         return host in (event.sender, event.receiver)
     if isinstance(event, Weather):
         return event.receiver == host
-    if isinstance(event, Heal):
+    if isinstance(event, Heal | Replay):
         return False
     return event.host == host
 

@@ -188,6 +188,8 @@ class HostClock:
         self.stalled = False
         self.dead = False
         self.resumed = float("-inf")  # when it last went on, in the world's seconds
+        self.stalled_since = float("-inf")  # and when it last stood still
+        self.dead_since = float("-inf")
         self._rate = rate
         self._offset = offset
         self._jitter = jitter
@@ -215,6 +217,8 @@ class HostClock:
 
     def stall(self) -> None:
         """Nothing of this host runs until it is resumed; its time goes on."""
+        if not self.stalled:
+            self.stalled_since = self.timeline.now
         self.stalled = True
 
     def resume(self) -> None:
@@ -230,6 +234,7 @@ class HostClock:
     def kill(self) -> None:
         """No call is ever made any more."""
         self.dead = True
+        self.dead_since = self.timeline.now
         self._waiting.clear()
 
     # What the timeline asks

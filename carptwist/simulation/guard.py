@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -25,14 +26,19 @@ class MemoryGuard:
     """``carry_out`` is called with a will's requests, and with its frames if the vhid has spoken.
 
     :param clock: moments are its seconds.
+    :param tell: lets the daemon hear of what was done, by calling what it is given.
     """
 
     def __init__(
-        self, clock: IReactorTime, carry_out: Callable[[tuple[bytes, ...], tuple[bytes, ...]], object] = lambda *_: None
+        self,
+        clock: IReactorTime,
+        carry_out: Callable[[tuple[bytes, ...], tuple[bytes, ...]], object] = lambda *_: None,
+        tell: Callable[[Callable[[], object]], object] = lambda ended: ended(),
     ) -> None:
         self.kept: dict[str, _Kept] = {}
         self._clock = clock
         self._carry_out = carry_out
+        self._tell = tell
         self._deadline = Deadline(clock, self._judge)
 
     def start(self) -> Deferred[None]:
@@ -76,5 +82,5 @@ class MemoryGuard:
             if kept.until <= now:
                 del self.kept[name]
                 self._carry_out(kept.will.requests, kept.will.farewell if kept.farewell else ())
-                kept.ended("the daemon does not run")
+                self._tell(partial(kept.ended, "the daemon does not run"))
         self._set()

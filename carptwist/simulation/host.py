@@ -41,6 +41,8 @@ from carptwist.wire.advertisement import read
 
 #: How long the news of a link takes from the driver to the daemon.
 LINK_NEWS_SECONDS = 0.001
+#: How long a guard takes to notice that its daemon has died, and to do something about it.
+GUARD_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,12 @@ class SimulatedHost:
         self.nature = nature
         self.node: Node | None = None
         self.clock: HostClock | None = None
+        self.kernel: HostClock | None = None  # what goes on while the daemon stands still
         self.system: MemorySystem | None = None
         self.frozen = False
         self.leaving = False
         self.when_gone: list[Callable[[SimulatedHost], object]] = []  # told when a daemon has stopped in good order
+        self.when_lost: list[Callable[[SimulatedHost], object]] = []  # told before a daemon dies otherwise
         self._links = {
             interface: _a_link(interface, index, number, configuration)
             for index, interface in enumerate(wiring, start=2)
@@ -167,7 +171,7 @@ class SimulatedHost:
             return
         if self.system is not None:
             # What a daemon that was killed has left behind is removed first.
-            self.system = None
+            self._clear()
         self.leaving = False
         clock = self.clock = HostClock(
             self._timeline,
@@ -176,6 +180,9 @@ class SimulatedHost:
             jitter=self.nature.jitter,
             random=self._random,
             station=self.name,
+        )
+        kernel = self.kernel = HostClock(
+            self._timeline, rate=self.nature.rate, offset=self.nature.offset, station=self.name
         )
         self.system = MemorySystem(
             self.name,
@@ -187,6 +194,7 @@ class SimulatedHost:
             hold_seconds=self.nature.hold,
             forwards=self.nature.forwards,
             plane_changed=lambda config: self._moved(config, self._why(config)),
+            kernel=kernel,
         )
         self._timeline.running.station = self.name
         node = self.node = self._a_node(clock, self.system)
@@ -208,20 +216,28 @@ class SimulatedHost:
         self._timeline.running.station = self.name
         request(self.node)
 
-    def kill(self) -> None:
-        """The daemon is gone at once (SIGKILL); what it had set up on the host stays."""
+    def kill(self, *, guard: bool = False) -> None:
+        """The daemon is gone at once (SIGKILL), and with ``guard`` its guard as well: what it had set up on the host
+        stays, until its guard has ended it or it has expired."""
         if self.node is None:
             return
-        self._vanish()
+        keeper = self.system.keeper if self.system is not None else None
+        self._lose()
+        if keeper is not None and self.kernel is not None:
+            if guard and self.system is not None:
+                keeper.stop()
+                self.system.keeper = None
+            else:
+                self.kernel.callLater(GUARD_SECONDS, keeper.daemon_died)
         self._moved(None, f"the daemon of {self.name} was killed")
 
     def crash(self) -> None:
         """The host loses its power."""
         if self.system is None:
             return
-        self._vanish()
-        self.system = None
+        self._lose()
         self._thaw()
+        self._clear()
         self._moved(None, f"{self.name} crashed")
 
     def stall(self) -> None:
@@ -238,6 +254,8 @@ class SimulatedHost:
         if self.clock is None or self.node is None:
             return
         self.clock.stall()
+        if self.kernel is not None:
+            self.kernel.stall()
         self.frozen = True
         for interface, segment in self.wiring.items():
             if self._links[interface].carrier:
@@ -249,6 +267,8 @@ class SimulatedHost:
         if self.clock is None or self.system is None or not self.clock.stalled:
             return
         self._thaw()
+        if self.kernel is not None and self.kernel.stalled:
+            self.kernel.resume()
         self.clock.resume()
         for port in self.system.ports:
             if port.queue is not None:
@@ -317,15 +337,28 @@ class SimulatedHost:
             if self._links[interface].usable:
                 segment.cut.discard(self.name)
 
+    def _lose(self) -> None:
+        for told in self.when_lost:
+            told(self)
+        self._vanish()
+
     def _vanish(self) -> None:
         node, self.node = self.node, None
         if self.clock is not None:
             self.clock.kill()
         if self.system is not None:
-            self.system.power_off()
+            self.system.detach()
         self.leaving = False
         for vhost in node.roster.all() if node is not None else ():
             self._tell(vhost.name, vhost.state.value, "", "gone")
+
+    def _clear(self) -> None:
+        """Nothing that a daemon has set up is left on the host, and no guard."""
+        if self.kernel is not None:
+            self.kernel.kill()
+        if self.system is not None:
+            self.system.power_off()
+        self.system = None
 
     def _gone(self, node: Node) -> None:
         if self.node is not node:
@@ -333,7 +366,7 @@ class SimulatedHost:
         for told in self.when_gone:
             told(self)
         self._vanish()
-        self.system = None
+        self._clear()
         self._moved(None, f"{self.name} has stopped")
 
     def _became(self, vhost: VirtualHost, change: Became) -> None:
@@ -357,6 +390,8 @@ class SimulatedHost:
     def _why(self, config: VirtualHostConfig) -> str:
         """Why a plane of this host has moved: the vhid's last change of state."""
         vhost = self.find(config.name)
+        if self.node is None or self.stalled:
+            return f"what {self.name} has of {config.name} was ended without it"
         if vhost is None:
             return f"{self.name} has stopped"
         machine = vhost.machine

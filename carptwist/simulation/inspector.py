@@ -2,32 +2,46 @@
 
 - **one owner**: where the network of a segment has been quiet for as long as an election can take, each of its islands
   has exactly one owner of each vhid that somebody there could own;
+- **in time**: and where nobody owns one, somebody does as soon as the most impatient host there may have to wait;
+- **farewells are heeded**: a BACKUP that a bow-out has reached over a good network has the addresses at once;
+- **the guard bows out**: a daemon that dies as MASTER is bowed out for, at once;
+- **late is lost**: a MASTER that has said nothing for longer than its lease says nothing more before it is MASTER anew;
+- **replays change nothing**: what a host with ``replay = enforce`` has heard before changes no state and no timer;
 - **no voice but a MASTER's**: no frame has a vhid's virtual MAC as its source that comes from anybody who is not MASTER
   of it, but for the one farewell of a MASTER that has just stopped to be one;
 - **no address without MASTER**: a running daemon has addresses of a vhid on its host only while it is MASTER of it, and
   for the moment that taking them down needs;
+- **nobody left behind**: the addresses of a daemon that is dead, or stands still, are gone when its guard has had its
+  time, or its lease is over, or their lifetime; whichever of these there is;
 - **one sum**: every vhid of a host counts with the sum of the host's ledger, and an interface that is down is in it;
 - **no lost timer**: a BACKUP and a MASTER have a deadline, and it is not over;
 - **no bug**: no daemon has logged a failure;
 - **everything put back**: a daemon that has stopped has left no address, no port, no group, no watcher and no timer.
 
 Quiet is: nothing was done by the scenario, no demotion has changed, no frame is lost or late, no link works one way
-only, nobody stands still, and nobody was killed and not started again.
+only, no machine is frozen, and nobody has addresses whose daemon is dead or stands still.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from carptwist.config.schema import Dialect, VirtualHostConfig
-from carptwist.election.precedence import effective_advskew, interval_seconds, master_down_seconds
+from carptwist.config.schema import Dialect, ReplayMode, VirtualHostConfig
+from carptwist.election.precedence import (
+    MAX_SKEW,
+    effective_advskew,
+    interval_seconds,
+    lease_seconds,
+    lifetime_seconds,
+    master_down_seconds,
+)
 from carptwist.election.state import State
 from carptwist.simulation.conditions import GOOD
 from carptwist.simulation.history import Kind
-from carptwist.simulation.host import SimulatedHost
-from carptwist.simulation.ownership import FaultKind
-from carptwist.simulation.plane import Hold
+from carptwist.simulation.host import GUARD_SECONDS, SimulatedHost
+from carptwist.simulation.ownership import Fault, FaultKind
+from carptwist.simulation.plane import KERNEL_LATE_SECONDS, Hold
 from carptwist.simulation.segment import Segment
 from carptwist.simulation.world import World
 from carptwist.vhost.virtualhost import VirtualHost
@@ -60,6 +74,9 @@ class Inspector:
         self._seen = 0  # happenings
         self._disturbed = 0.0
         self._homeless: dict[tuple[str, str], float] = {}  # held without being MASTER, since
+        self._bowed: dict[tuple[str, int], float] = {}  # when somebody who is BACKUP was reached by a farewell
+        self._bequeathed: dict[tuple[str, int, str], float] = {}  # which farewells are due, by segment, vhid and host
+        self._spoken: dict[tuple[str, str], tuple[float, float, int]] = {}  # of each MASTER: see _late
         self._bounds = {key: _bound(world, *key) for key in world.ownerships}
         self._slack = SLACK_SECONDS + max(
             (4 * (host.nature.hold + host.nature.jitter) / min(1.0, host.nature.rate) for host in world.hosts.values()),
@@ -69,6 +86,9 @@ class Inspector:
             segment.watchers.append(self._listener(segment))
         for host in world.hosts.values():
             host.when_gone.append(self._left)
+            host.when_lost.append(self._died)
+        for attacker in world.attackers.values():
+            attacker.witness = self._replayed
 
     def look(self) -> None:
         """Something has happened: does everything still hold?"""
@@ -78,6 +98,7 @@ class Inspector:
         for host in self._world.hosts.values():
             node, clock = host.node, host.clock
             if node is None or clock is None or clock.stalled:
+                self._left_behind(host)
                 continue
             entries = node.roster.ledger.entries
             total = sum(entry.value for entry in entries)
@@ -93,6 +114,8 @@ class Inspector:
                     self._break("one sum", f"{host.name} {vhost.name} counts otherwise than with {total}")
                 if owners and f"ifdown {vhost.name}" in owners and self._usable(host, vhost):
                     self._break("one sum", f"{host.name} is demoted for {config.interface}, which is up")
+        if self._bequeathed:
+            self._bequests()
         self._owners()
 
     # Rules
@@ -137,6 +160,28 @@ class Inspector:
                 "no address without MASTER", f"{host.name} has those of {vhost.name}, and is {vhost.state.value}"
             )
 
+    def _left_behind(self, host: SimulatedHost) -> None:
+        """Nobody looks after what this host holds, but its guard and its kernel."""
+        system, clock, kernel = host.system, host.clock, host.kernel
+        if system is None or clock is None or kernel is None or host.frozen:
+            return
+        knobs = host.configuration.knobs
+        dead = host.node is None
+        # From whichever was the last: that it went, or that its kernel was able to do something about it.
+        gone = self._world.now - max(clock.dead_since if dead else clock.stalled_since, kernel.resumed)
+        for config in host.configuration.vhids:
+            if not system.holds(config.name):
+                continue
+            ways = []
+            if system.keeper is not None:
+                ways.append(GUARD_SECONDS if dead else lease_seconds(config.advbase, config.advskew, MAX_SKEW))
+            if knobs.expire:
+                ways.append(lifetime_seconds(config.advbase) + KERNEL_LATE_SECONDS)
+            if ways and gone > min(ways) / host.nature.rate + self._slack:
+                self._break(
+                    "nobody left behind", f"{host.name} has those of {config.name} {gone:.3f} s after its daemon"
+                )
+
     def _owners(self) -> None:
         now = self._world.now
         for (name, vhid), ownership in self._world.ownerships.items():
@@ -145,16 +190,53 @@ class Inspector:
             segment = self._world.segments[name]
             if not self._quiet(segment):
                 self._disturbed = now
-            elif now - self._disturbed > self._bounds[name, vhid]:
+                continue
+            for fault in ownership.open_faults:
+                if fault.kind is FaultKind.OUTAGE:
+                    self._in_time(fault, segment, vhid)
+            if now - self._disturbed > self._bounds[name, vhid]:
                 for kind, hosts in self._world.look(segment, vhid).faults.items():
                     whose = f"owned by {' and '.join(hosts)}" if kind is FaultKind.DOUBLE else "owned by nobody"
                     self._break("one owner", f"{ownership.service.name} is {whose} after {now - self._disturbed:.1f} s")
+
+    def _in_time(self, fault: Fault, segment: Segment, vhid: int) -> None:
+        now = self._world.now
+        waited = now - max(fault.begin, self._disturbed)
+        bowed = self._bowed.get((segment.name, vhid), float("-inf"))
+        if bowed >= fault.begin - self._slack and now - max(bowed, self._disturbed, fault.begin) > self._slack:
+            self._break("farewells are heeded", f"{fault.service.name} is owned by nobody after {now - bowed:.3f} s")
+        for owners, able in self._world.look(segment, vhid).islands:
+            patience = self._patience(able, segment, vhid)
+            if not owners and able and patience is not None and waited > patience + self._slack:
+                self._break("in time", f"{fault.service.name} is owned by nobody after {waited:.3f} s")
+
+    def _patience(self, able: Sequence[str], segment: Segment, vhid: int) -> float | None:
+        """The shortest timeout of these hosts, in seconds of the world; None where two are alike, and may yield to one
+        another any number of times."""
+        timeouts, skews = [], []
+        for name in able:
+            host = self._world.hosts[name]
+            for vhost in host.node.roster.all() if host.node is not None else ():
+                config = vhost.config
+                if config.vhid == vhid and host.wiring[config.interface] is segment:
+                    timeouts.append(master_down_seconds(config.advbase, config.advskew) / host.nature.rate)
+                    skews.append((config.advbase, config.advskew))
+        return None if len(set(skews)) < len(skews) else min(timeouts, default=None)
+
+    def _replayed(self, station: str, reach: Callable[[], object]) -> None:
+        """A frame of an attacker's is about to reach a host."""
+        host = self._world.hosts[station]
+        before = _standing(host)
+        reach()
+        after = _standing(host)
+        if before != after:
+            self._break("replays change nothing", f"{station} was at {before}, and is at {after}")
 
     def _quiet(self, segment: Segment) -> bool:
         if segment.conditions != GOOD or segment.hearing or segment.blocked:
             return False
         return not any(
-            host.stalled or host.frozen or (host.system is not None and host.node is None)
+            host.frozen or (host.system is not None and (host.stalled or host.node is None) and host.system.holds_any)
             for host in self._world.hosts.values()
         )
 
@@ -165,15 +247,70 @@ class Inspector:
         host = self._world.hosts.get(station)
         if host is None or frame[6:11] != _VIRTUAL:
             return
-        for interface, there in host.wiring.items():
-            if there is segment and host.state(f"{frame[11]}@{interface}") is State.MASTER:
-                return
         heard = read(frame)
-        if isinstance(heard, Heard):
-            said = (heard.advertisement.advbase, heard.advertisement.advskew)
-            if said == (BOW_OUT_ADVBASE, BOW_OUT_ADVSKEW):
+        said = heard.advertisement if isinstance(heard, Heard) else None
+        if said is not None and (said.advbase, said.advskew) == (BOW_OUT_ADVBASE, BOW_OUT_ADVSKEW):
+            self._bowed_out(segment, station, said.vhid)
+            return
+        for interface, there in host.wiring.items():
+            vhost = host.find(f"{frame[11]}@{interface}") if there is segment else None
+            if vhost is not None and vhost.state is State.MASTER:
+                if said is not None:
+                    self._late(host, vhost)
                 return
         self._break("no voice but a MASTER's", f"{station} has sent {frame.hex()}")
+
+    def _bowed_out(self, segment: Segment, station: str, vhid: int) -> None:
+        self._bequeathed.pop((segment.name, vhid, station), None)
+        if segment.conditions != GOOD or segment.hearing or segment.divided:
+            return
+        for host in self._world.hosts.values():
+            for interface, there in host.wiring.items():
+                if there is not segment or host.name == station or host.stalled or host.frozen:
+                    continue
+                vhost = host.find(f"{vhid}@{interface}")
+                if vhost is not None and self._would_take_over(host, vhost):
+                    self._bowed[segment.name, vhid] = self._world.now
+
+    def _would_take_over(self, host: SimulatedHost, vhost: VirtualHost) -> bool:
+        """Whether a farewell that is sent now makes this one MASTER."""
+        if vhost.state is not State.BACKUP or not host.could_hold(vhost.config) or host.clock is None:
+            return False
+        return self._long_since(host.clock.resumed) and not vhost.machine.is_listening(host.clock.seconds())
+
+    def _late(self, host: SimulatedHost, vhost: VirtualHost) -> None:
+        """A MASTER advertises."""
+        if host.clock is None:
+            return
+        now, config = host.clock.seconds(), vhost.config
+        since, before, errors = self._spoken.get((host.name, vhost.name), (now, now, 0))
+        lease = lease_seconds(config.advbase, config.advskew, MAX_SKEW)
+        if since == vhost.machine.since and errors == vhost.sending.errors and now - before > lease + self._slack:
+            self._break("late is lost", f"{host.name} goes on as MASTER of {vhost.name} after {now - before:.3f} s")
+        self._spoken[host.name, vhost.name] = (vhost.machine.since, now, vhost.sending.errors)
+
+    def _died(self, host: SimulatedHost) -> None:
+        """A daemon is about to die: its guard, if it has one, is about to bow out for it."""
+        if host.system is None or host.system.keeper is None or host.node is None or host.frozen or host.stalled:
+            return
+        due = self._world.now + GUARD_SECONDS / host.nature.rate + self._slack
+        for vhost in host.node.roster.all():
+            config = vhost.config
+            # It may be MASTER without ever having had the addresses, or a word; and may have become it just now.
+            spoken = self._spoken.get((host.name, vhost.name))
+            if vhost.state is State.MASTER and host.holds(vhost.name) and spoken and spoken[0] == vhost.machine.since:
+                self._bequeathed[host.wiring[config.interface].name, config.vhid, host.name] = due
+
+    def _bequests(self) -> None:
+        """Is every farewell of a guard's said in time?"""
+        for (segment, vhid, name), due in list(self._bequeathed.items()):
+            host = self._world.hosts[name]
+            unable = any(not host.link(interface).usable for interface in host.wiring)
+            if unable or host.node is not None or host.system is None or host.system.keeper is None or host.frozen:
+                # It has gone otherwise.
+                del self._bequeathed[segment, vhid, name]
+            elif self._world.now > due:
+                self._break("the guard bows out", f"nobody has bowed out for {name}, which was MASTER of vhid {vhid}")
 
     def _left(self, host: SimulatedHost) -> None:
         """A daemon has stopped in good order."""
@@ -212,6 +349,15 @@ def _bound(world: World, segment: str, vhid: int) -> float:
                 intervals.append(interval_seconds(config.advbase, 254))
                 rate = min(rate, host.nature.rate)
     return (3 * max(timeouts) + 5 * max(intervals)) / rate + 1.0
+
+
+def _standing(host: SimulatedHost) -> list[tuple[str, State, float, object]]:
+    """The states and timers of the vhids of a host that refuse replays."""
+    return [
+        (vhost.name, vhost.state, vhost.machine.since, (vhost.machine.advertise_at, vhost.machine.master_down_at))
+        for vhost in (host.node.roster.all() if host.node is not None else ())
+        if vhost.config.replay is ReplayMode.ENFORCE
+    ]
 
 
 def _longest_timeout(config: VirtualHostConfig) -> float:

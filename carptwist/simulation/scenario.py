@@ -32,6 +32,7 @@ class Order(Enum):
     START = "start"
     STOP = "stop"
     KILL = "kill"
+    KILL_BOTH = "kill_both"
     CRASH = "crash"
     STALL = "stall"
     FREEZE = "freeze"
@@ -135,7 +136,38 @@ class FailSending:
     frames: int
 
 
-Event = HostEvent | CableEvent | Divide | Block | Heal | Weather | Demote | Ask | Adjust | FailSending
+class Selection(Enum):
+    """Which of the recorded advertisements are replayed."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    RANDOM = "random"
+
+
+class Forgery(Enum):
+    """What is changed in a replayed advertisement: its digest covers none of this."""
+
+    NOTHING = "nothing"
+    SOURCE = "source"
+    FAMILY = "family"
+    ADVSKEW = "advskew"
+    FAREWELL = "farewell"
+    DSCP = "dscp"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """An attacker sends each host of a segment what that host has heard or said before: ``frames`` times, one each
+    ``every`` seconds."""
+
+    segment: str
+    frames: int
+    every: float
+    selection: Selection = Selection.NEWEST
+    forgery: Forgery = Forgery.NOTHING
+
+
+Event = HostEvent | CableEvent | Divide | Block | Heal | Weather | Demote | Ask | Adjust | FailSending | Replay
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any, assert_never
+from enum import Enum
+from typing import Any, TypeVar, assert_never
 
 from carptwist.config.problems import ConfigurationError, Problem
 from carptwist.config.schema import Configuration
@@ -45,14 +46,17 @@ from carptwist.simulation.scenario import (
     Event,
     Expectation,
     FailSending,
+    Forgery,
     Heal,
     HostEvent,
     LimitExpected,
     Order,
     OwnerExpected,
     Part,
+    Replay,
     Scenario,
     Scheduled,
+    Selection,
     Weather,
 )
 
@@ -70,6 +74,7 @@ _WORDS = {
     Order.START: "{} starts",
     Order.STOP: "{} is stopped",
     Order.KILL: "the daemon of {} is killed",
+    Order.KILL_BOTH: "the daemon of {} and its guard are killed",
     Order.CRASH: "{} crashes",
     Order.STALL: "the daemon of {} stands still",
     Order.FREEZE: "{} freezes",
@@ -84,9 +89,12 @@ _HOST = ("config", "configuration", "interfaces", "advskew", "start", "clock", "
 _CONDITIONS = tuple(each.name for each in fields(Conditions))
 _EVENTS = (
     *(each.value for each in (*Order, *Cable)),
-    *("partition", "block", "heal", "network", "demote", "undemote", "state", "adjust", "send_errors"),
+    *("partition", "block", "heal", "network", "demote", "undemote", "state", "adjust", "send_errors", "replay"),
 )
 _EXPECT = ("at", "owner", "vhid", "segment", "outage_below", "double_below", "after")
+
+
+_Word = TypeVar("_Word", bound=Enum)
 
 
 class _Fault(Exception):
@@ -138,6 +146,9 @@ def described(event: Event) -> str:
         return f"{event.vhid} of {event.host} has advskew {event.advskew} from now on"
     if isinstance(event, FailSending):
         return f"{event.host} cannot send {event.frames} frames on {event.interface}"
+    if isinstance(event, Replay):
+        forged = "" if event.forgery is Forgery.NOTHING else f", with another {event.forgery.value}"
+        return f"{event.frames} of the {event.selection.value} advertisements of {event.segment} are replayed{forged}"
     assert_never(event)
 
 
@@ -331,6 +342,13 @@ class _Reader:
         if key == "send_errors":
             host, interface = self._is_interface(f"{_of(value, key, 'host')}:{_of(value, key, 'interface')}")
             return [FailSending(host, interface, _whole(_of(value, key, "frames")))]
+        if key == "replay":
+            every = value.get("every", 0.5) if isinstance(value, dict) else 0.5
+            selection = _one_of(Selection, value, "which", Selection.NEWEST)
+            forgery = _one_of(Forgery, value, "forge", Forgery.NOTHING)
+            return [
+                Replay(self._segment(table), _whole(_of(value, key, "frames")), _seconds(every), selection, forgery)
+            ]
         return [self._demotion(key, value)]
 
     def _demotion(self, key: str, value: object) -> Demote:
@@ -472,6 +490,14 @@ def _of(value: object, key: str, word: str) -> object:
     if not isinstance(value, dict) or word not in value:
         raise _Fault(key, f"{word} = ... is missing in {{ ... }}")
     return value[word]
+
+
+def _one_of(kind: type[_Word], value: object, word: str, default: _Word) -> _Word:
+    given = value.get(word, default.value) if isinstance(value, dict) else default.value
+    try:
+        return kind(given)
+    except ValueError:
+        raise _Fault("replay", f"{word} = {given}: must be {', '.join(each.value for each in kind)}") from None
 
 
 def _seconds(value: object) -> float:

@@ -71,6 +71,7 @@ class Segment:
         self.name = name
         self.passed: list[Passed] = []
         self.watchers: list[Callable[[str, bytes], object]] = []  # each is told who has sent what
+        self.readers: list[Callable[[str, bytes], object]] = []  # each is told who has read what
         self.cut: set[str] = set()  # the stations whose cable is out
         self.conditions = GOOD
         self.hearing: dict[str, Conditions] = {}  # how a station is reached, where it differs from the others
@@ -184,7 +185,7 @@ class Segment:
                 port.enqueue(frame)
             elif group or port.accepts(frame):
                 running.station = station
-                port.receiver.frame_received(frame)
+                port.read(frame)
 
     def _arrive(self, port: MemoryPort, frame: bytes) -> None:
         if not port.plugged_in or port.station in self.cut:
@@ -193,7 +194,13 @@ class Segment:
             port.enqueue(frame)
         elif frame[0] & 1 or port.accepts(frame):
             self._running.station = port.station
-            port.receiver.frame_received(frame)
+            port.read(frame)
+
+    def inject(self, station: str, frame: bytes) -> None:
+        """A frame reaches one station alone, from somebody whom no partition and no weather keeps from it."""
+        for port in tuple(self._ports[_kind_of(frame)]):
+            if port.station == station:
+                self._arrive(port, frame)
 
 
 @implementer(IFramePort)
@@ -238,6 +245,13 @@ class MemoryPort:
             segment.unplug(self)
             self.receiver.disconnected()
 
+    def read(self, frame: bytes) -> None:
+        """The program takes a frame from the socket."""
+        segment = self._segment
+        self.receiver.frame_received(frame)
+        for reader in segment.readers if segment is not None else ():
+            reader(self.station, frame)
+
     # A host that stands still
 
     def hold_back(self) -> None:
@@ -260,7 +274,7 @@ class MemoryPort:
         queue, self.queue = self.queue, None
         for frame in queue or ():
             if self._segment is not None:
-                self.receiver.frame_received(frame)
+                self.read(frame)
 
 
 def _kind_of(frame: bytes) -> int:

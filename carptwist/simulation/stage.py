@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from carptwist.node import Node
 from carptwist.pcap import Capture
 from carptwist.planes import PlaneError
+from carptwist.simulation.attacker import Attacker
 from carptwist.simulation.history import Kind
 from carptwist.simulation.inspector import Inspector, Violation
 from carptwist.simulation.ownership import Fault, FaultKind, Ownership
@@ -32,6 +33,7 @@ from carptwist.simulation.scenario import (
     LimitExpected,
     Order,
     OwnerExpected,
+    Replay,
     Scenario,
     Scheduled,
     Weather,
@@ -89,6 +91,8 @@ def make(scenario: Scenario, seed: int | None = None) -> World:
             world.timeline.callLater(part.start, world.script, f"{part.name} starts", host.start, part.name)
     for name, segment in world.segments.items():
         segment.conditions = scenario.conditions(name)
+    if any(isinstance(scheduled.event, Replay) for scheduled in scenario.events):
+        world.attackers = {name: Attacker(world, segment) for name, segment in world.segments.items()}
     for scheduled in scenario.events:
         world.timeline.callLater(scheduled.at, perform, world, scheduled)
     return world
@@ -168,6 +172,8 @@ def _happen(world: World, event: Event) -> None:
     elif isinstance(event, FailSending):
         errors = [OSError(errno.ENOBUFS, "no buffer space available") for _ in range(event.frames)]
         world.hosts[event.host].fail_sending(event.interface, errors)
+    elif isinstance(event, Replay):
+        world.attackers[event.segment].replay(event)
     else:
         assert_never(event)
 
@@ -202,6 +208,7 @@ def _order(world: World, event: HostEvent) -> None:
         Order.START: host.start,
         Order.STOP: host.stop,
         Order.KILL: host.kill,
+        Order.KILL_BOTH: lambda: host.kill(guard=True),
         Order.CRASH: host.crash,
         Order.STALL: host.stall,
         Order.FREEZE: host.freeze,

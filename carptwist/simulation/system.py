@@ -13,6 +13,7 @@ from zope.interface import implementer
 from carptwist.config.schema import PlaneKind, VirtualHostConfig
 from carptwist.guard.unguarded import Unguarded
 from carptwist.interfaces import IFramePort, IFrameReceiver, IGuard, INotebook, IPlane, ISystem, LinkState
+from carptwist.simulation.guard import MemoryGuard
 from carptwist.simulation.monitor import MemoryLinkMonitor
 from carptwist.simulation.notebook import MemoryNotebook
 from carptwist.simulation.plane import Hold, MemoryPlane
@@ -29,6 +30,8 @@ class MemorySystem:
     :param notebooks: what outlives the daemon.
     :param hold_seconds: what each step of a plane takes.
     :param plane_changed: called with a vhid's configuration when its addresses have become reachable or stopped to be.
+    :param kernel: the clock of what goes on when the daemon does not: the guard, and addresses that expire. Without it
+        there is neither.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class MemorySystem:
         hold_seconds: float = 0.002,
         forwards: bool = True,
         plane_changed: Callable[[VirtualHostConfig], object] = lambda config: None,
+        kernel: IReactorTime | None = None,
     ) -> None:
+        self.keeper: MemoryGuard | None = None  # the guard, while a daemon has one
         self.monitor = MemoryLinkMonitor(*links.values())
         self.planes: dict[str, MemoryPlane] = {}
         self.ports: list[MemoryPort] = []
@@ -56,14 +61,26 @@ class MemorySystem:
         self._hold_seconds = hold_seconds
         self._forwards = forwards
         self._plane_changed = plane_changed
+        self._kernel = kernel
 
     def holds(self, name: str) -> bool:
         """Whether the addresses of ``VHID@INTERFACE`` are on this host, whatever its cables are like."""
         plane = self.planes.get(name)
         return plane is not None and plane.stands is Hold.HELD
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether any shared address is on this host."""
+        return any(plane.stands is Hold.HELD for plane in self.planes.values())
+
     def power_off(self) -> None:
         """Nothing of it is there any more; nobody is told."""
+        for plane in self.planes.values():
+            plane.forget()
+        self.detach()
+
+    def detach(self) -> None:
+        """The program is gone; what it had set up is not."""
         for port in tuple(self.ports):
             port.close()
 
@@ -86,11 +103,31 @@ class MemorySystem:
             clock=self._clock,
             step_seconds=self._hold_seconds,
             reached=lambda: self._plane_changed(config),
+            kernel=self._kernel,
+            # News waits in a socket for a daemon that does not run.
+            damaged=lambda what: self._clock.callLater(0.0, damaged, what),
         )
         return plane
 
     def guard(self, lacking: Callable[[str | None], object]) -> IGuard:
-        return Unguarded()
+        if self._kernel is None:
+            return Unguarded()
+        self.keeper = MemoryGuard(self._kernel, self._carry_out, self._tell)
+        return self.keeper
+
+    def _carry_out(self, requests: tuple[bytes, ...], farewell: tuple[bytes, ...]) -> None:
+        """What the guard does: the addresses go, and whoever has bowed out is heard."""
+        for request in requests:
+            name = request.decode()
+            self.planes[name].end()
+            interface = name.partition("@")[2]
+            for frame in farewell:
+                if self.monitor.state(interface).usable:
+                    self._segments[interface].send(self._station, frame)
+
+    def _tell(self, ended: Callable[[], object]) -> None:
+        """What the guard has done waits in a socket for a daemon that does not run."""
+        self._clock.callLater(0.0, ended)
 
     def open_port(self, interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
         segment = self._segments.get(interface)

@@ -20,6 +20,7 @@ from typing import Any
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from carptwist.config.schema import Configuration, VirtualHostConfig
+from carptwist.simulation.attacker import Attacker
 from carptwist.simulation.clock import Timeline
 from carptwist.simulation.conditions import GOOD
 from carptwist.simulation.history import History, Kind
@@ -43,6 +44,7 @@ class World:
         self.segments: dict[str, Segment] = {}
         self.hosts: dict[str, SimulatedHost] = {}
         self.ownerships: dict[tuple[str, int], Ownership] = {}
+        self.attackers: dict[str, Attacker] = {}  # by their segments; none where nothing is replayed
         self._keep_frames = keep_frames
         self._recorded = recorded
         self._observer: Any = self._logged

@@ -25,6 +25,7 @@ from carptwist.simulation.scenario import (
     Heal,
     HostEvent,
     Part,
+    Replay,
     Scenario,
     Weather,
 )
@@ -135,6 +136,10 @@ def _event(event: Event) -> dict[str, Any]:
         return {"adjust": {"host": event.host, "vhid": event.vhid, "advskew": event.advskew}}
     if isinstance(event, FailSending):
         return {"send_errors": {"host": event.host, "interface": event.interface, "frames": event.frames}}
+    if isinstance(event, Replay):
+        drawn = {"frames": event.frames, "every": event.every}
+        chosen = {"which": event.selection.value, "forge": event.forgery.value}
+        return {"replay": {**drawn, **chosen}, "segment": event.segment}
     assert_never(event)
 
 

@@ -301,6 +301,10 @@ class VirtualHost:
             self._agenda.forget("bow-out")  # it would dethrone whoever was heard
         if machine.state is State.INIT:
             return
+        if machine.state is State.MASTER and is_bow_out(hearing.advbase, hearing.advskew):
+            # Of a farewell over two families the second half comes when the first has made us MASTER. OpenBSD's kernel
+            # yields to it where it is demoted more than whoever leaves, and nobody is MASTER then.
+            return
         effects = machine.heard(now, hearing.family, hearing.advbase, hearing.advskew, hearing.demote)
         if effects:
             self._perform(effects)
@@ -403,6 +407,7 @@ class VirtualHost:
         self.transitions += 1
         if change.state is State.MASTER:
             self._has_spoken = False
+            self.counter.renounce()
         if self._roster.knobs.log >= 1:
             self._log.info(
                 "carp: {name}: {previous} -> {state} ({reason})",

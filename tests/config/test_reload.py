@@ -254,7 +254,7 @@ def test_every_key_of_a_vhid_is_told_by_its_own_name() -> None:
     known = {field_of(key) for key in SECTIONS["vhid"].keys} - {"pass_file"}
     assert known == {field.name for field in fields(VirtualHostConfig)} - {"vhid", "interface"}
     before, after = host(1, A), host(1, A, peers=(ip_address("192.0.2.9"),), replay=ReplayMode.OFF)
-    assert line(Change(before, after)) == "1@em0: replay observe -> off, peer 192.0.2.9 added"
+    assert line(Change(before, after)) == "1@em0: replay enforce -> off, peer 192.0.2.9 added"
 
 
 def test_an_exchange_tells_why_a_vhid_begins_anew() -> None:

@@ -46,5 +46,14 @@ def test_a_reserved_number_is_nobody_elses() -> None:
     """It is drawn, and neither changes the sequence nor comes from it."""
     counter = Counter(lambda: 7)
     counter.heard(41)
-    assert counter.reserve() == 7
+    assert counter.reserve(4) == 7
     assert counter.next() == 42
+
+
+def test_a_reserved_number_stays_until_it_is_renounced() -> None:
+    """One for each family, however often it is asked for; afterwards they are others."""
+    numbers = iter(range(100, 200))
+    counter = Counter(lambda: next(numbers))
+    assert [counter.reserve(4), counter.reserve(6), counter.reserve(4)] == [100, 101, 100]
+    counter.renounce()
+    assert [counter.reserve(6), counter.reserve(4)] == [102, 103]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,22 @@ from carptwist.election.machine import Machine
 from carptwist.election.precedence import is_bow_out
 from carptwist.election.state import State
 from carptwist.simulation import breaker
-from carptwist.simulation.breaker import Breakage, complete, draw, search, shrink, trial
+from carptwist.simulation.breaker import Breakage, complete, draw, draw_assault, search, shrink, trial
 from carptwist.simulation.library import load_scenario
+from carptwist.simulation.scenario import Forgery, HostEvent, Order, Replay, Selection
+from carptwist.simulation.stage import make
 from carptwist.simulation.writing import written
 from carptwist.vhost.agenda import Agenda
 from carptwist.vhost.attachment import Attachment
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
+from tests.properties.mutants import MUTANTS, Mutant, planted
 
 BATCHES = 8
-SCHEDULES = 250
+SCHEDULES = 200
+ASSAULTS = 200
+#: Among so many schedules each planted fault is found.
+MUTANT_SCHEDULES = 200
 
 
 def told(breakage: Breakage) -> str:
@@ -48,6 +55,39 @@ def test_nothing_breaks(batch: int) -> None:
         pytest.fail(told(breakage))
 
 
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_no_replay_changes_anything(batch: int) -> None:
+    """Nor is a takeover lost or late, whatever an attacker replays of what hosts have heard or said before."""
+    for breakage in search(range(batch * ASSAULTS, (batch + 1) * ASSAULTS), draw_assault):
+        pytest.fail(told(breakage))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.fault.replace(" ", "-"))
+def test_a_planted_fault_is_found(mutant: Mutant) -> None:
+    """Under the rule that it breaks, with a schedule that is short, and shows it again."""
+    with planted(mutant):
+        drawn = draw_assault if mutant.assaults else draw
+        breakages = search(range(MUTANT_SCHEDULES), drawn)
+        breakage = next((each for each in breakages if each.violation.rule == mutant.rule), None)
+        assert breakage is not None, "nothing was found"
+        small = shrink(breakage, 60)
+        assert small.violation.rule == mutant.rule
+        assert len(small.schedule.failures) <= 4
+        assert trial(small.schedule) == small.violation
+    assert trial(small.schedule) is None
+
+
+def test_assaults_are_of_every_sort() -> None:
+    """Whatever can be forged is forged, and whatever can happen to a host happens beside a replay."""
+    events = [each.event for seed in range(300) for each in draw_assault(seed).failures]
+    replays = [event for event in events if isinstance(event, Replay)]
+    assert {(replay.selection, replay.forgery) for replay in replays} == set(product(Selection, Forgery))
+    assert {event.order for event in events if isinstance(event, HostEvent)} == set(Order)
+    with make(complete(draw_assault(1))) as world:
+        world.run(13)
+        assert sum(attacker.sent for attacker in world.attackers.values()) > 20
+
+
 def test_schedules_are_of_every_sort() -> None:
     """Every kind of failure is drawn often, of one to four hosts, in one to three vhids."""
     schedules = [draw(seed) for seed in range(300)]
@@ -56,7 +96,7 @@ def test_schedules_are_of_every_sort() -> None:
         for schedule in schedules
         for each in schedule.failures
     )
-    assert len(kinds) == 7 + 4 + 8
+    assert len(kinds) == 8 + 4 + 8
     assert min(kinds.values()) > 20
     assert {len(schedule.parts) for schedule in schedules} == {2, 3, 4}
 
@@ -64,7 +104,7 @@ def test_schedules_are_of_every_sort() -> None:
 def test_a_schedule_is_a_scenario_file(tmp_path: Path) -> None:
     """Written and read it is the same scenario, to the last digit."""
     for seed in range(40):
-        scenario = complete(draw(seed))
+        scenario = complete(draw(seed) if seed % 2 else draw_assault(seed))
         path = tmp_path / "x.toml"
         path.write_text(written(scenario))
         read = load_scenario(path)

@@ -36,7 +36,7 @@ class HearingTests(NodeCase):
         vhost = self.vhid()
         self.clock.advance(2)
         self.hear(signed(0))
-        self.hear(signed(0, family=6))
+        self.hear(signed(0, family=6, counter=10))
         self.clock.advance(3)
         self.assertIs(vhost.state, State.BACKUP)
         self.assertEqual((self.roster.counters.ipackets, self.roster.counters.ipackets6), (1, 1))

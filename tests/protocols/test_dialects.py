@@ -23,9 +23,9 @@ class OpenbsdTests(NodeCase):
     def sent(self) -> list[Heard]:
         return [said for said in map(read, self.frames()) if isinstance(said, Heard)]
 
-    def peer(self, *, link_local: bool, demote: int = 0) -> bytes:
-        digest = Authenticator(PHRASE, 1, SHARED, link_local=link_local).sign(9)
-        said = carp.Advertisement(vhid=1, advskew=0, advbase=1, demote=demote, counter=9, digest=digest)
+    def peer(self, *, link_local: bool, demote: int = 0, counter: int = 9, advbase: int = 1, advskew: int = 0) -> bytes:
+        digest = Authenticator(PHRASE, 1, SHARED, link_local=link_local).sign(counter)
+        said = carp.Advertisement(1, advskew, advbase, demote, counter, digest)
         return frame4(said, source_mac=carp.virtual_mac(1), source=OTHER4)
 
     def test_it_signs_without_link_local_addresses(self) -> None:
@@ -41,7 +41,7 @@ class OpenbsdTests(NodeCase):
         """A peer that signs link-local addresses as well is no stranger."""
         vhost = self.vhid(1, *ADDRESSES)
         self.hear(self.peer(link_local=False))
-        self.hear(self.peer(link_local=True))
+        self.hear(self.peer(link_local=True, counter=10))
         self.assertEqual(vhost.received, 2)
 
     def test_demotion_travels_in_octet_4(self) -> None:
@@ -50,6 +50,15 @@ class OpenbsdTests(NodeCase):
         self.roster.demote("operator", 7, "testing")
         self.clock.advance(3.5)
         self.assertEqual({(said.advertisement.advskew, said.advertisement.demote) for said in self.sent()}, {(100, 7)})
+
+    def test_the_second_half_of_a_farewell(self) -> None:
+        """The first one has made us MASTER; the other is nobody to yield to, though we are demoted more."""
+        vhost = self.vhid(1, *ADDRESSES)
+        self.hear(self.peer(link_local=False))
+        self.roster.demote("operator", 7, "testing")
+        for counter in (10, 11):
+            self.hear(self.peer(link_local=False, counter=counter, advbase=255, advskew=255))
+            self.assertIs(vhost.state, State.MASTER)
 
     def test_a_demoted_master_is_relieved(self) -> None:
         """Its octet 4 is obeyed, without preempt."""

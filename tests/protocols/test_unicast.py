@@ -292,9 +292,9 @@ class BelievingTests(UnicastCase):
     def test_a_peer_is_heard_by_unicast_and_by_the_group(self) -> None:
         """Of either family."""
         vhost = self.vhid()
-        for peer in (PEERS[0], PEERS6[1]):
-            self.hear(advertised(peer))
-            self.hear(advertised(peer, group=True, counter=10))
+        for number, peer in enumerate((PEERS[0], PEERS6[1])):
+            self.hear(advertised(peer, counter=10 * number))
+            self.hear(advertised(peer, group=True, counter=10 * number + 1))
         self.assertEqual(vhost.received, 4)
         self.assertEqual(self.roster.counters.refused["badif"], 0)
 

@@ -17,7 +17,9 @@ from carptwist.wire.carp import virtual_mac
 HOOK = HookConfig("log", ("logger", "$subsystem is $type"), type="MASTER")
 
 
-def configuration(advskew: int = 0, *, preempt: bool = False, interfaces: tuple[str, ...] = ("em0",)) -> Configuration:
+def configuration(
+    advskew: int = 0, *, preempt: bool = False, interfaces: tuple[str, ...] = ("em0",), guarded: bool = True
+) -> Configuration:
     vhids = tuple(
         VirtualHostConfig(
             number,
@@ -28,7 +30,7 @@ def configuration(advskew: int = 0, *, preempt: bool = False, interfaces: tuple[
         )
         for number, interface in enumerate(interfaces, 1)
     )
-    return Configuration(Knobs(preempt=preempt), vhids, hooks=(HOOK,))
+    return Configuration(Knobs(preempt=preempt, guard=guarded, expire=guarded), vhids, hooks=(HOOK,))
 
 
 class WorldCase(SynchronousTestCase):
@@ -36,6 +38,7 @@ class WorldCase(SynchronousTestCase):
 
     preempt = False
     interfaces: tuple[str, ...] = ("em0",)
+    guarded = True
     nature = Nature()
 
     def setUp(self) -> None:
@@ -44,7 +47,7 @@ class WorldCase(SynchronousTestCase):
         self.addCleanup(self.world.__exit__, None, None, None)
         wiring = {interface: interface.replace("em", "lan") for interface in self.interfaces}
         for name, advskew in (("a", 0), ("b", 100)):
-            part = configuration(advskew, preempt=self.preempt, interfaces=self.interfaces)
+            part = configuration(advskew, preempt=self.preempt, interfaces=self.interfaces, guarded=self.guarded)
             self.world.add(name, part, wiring, self.nature)
         self.a, self.b = self.world.hosts["a"], self.world.hosts["b"]
         self.lan = self.world.segments["lan0"]
@@ -101,16 +104,23 @@ class FailureTests(WorldCase):
         self.assertEqual(self.faults(), [])
 
     def test_kill(self) -> None:
-        """A daemon that is killed leaves the addresses where they are, until the next one starts there."""
+        """A daemon that is killed is ended by its guard, whose bow-out makes another one MASTER at once."""
         self.a.kill()
-        self.world.run(10)
-        self.assertEqual(self.owners(), [("a", "b")])
+        self.world.run(0.05)
+        self.assertEqual(self.owners(), [("b",)])
         self.a.start()
         self.world.run(10)
         self.assertEqual(self.owners(), [("b",)])
+        self.assertEqual(self.faults(), [])
+
+    def test_kill_with_guard(self) -> None:
+        """The kernel removes the addresses of both, before another one takes over by its timeout."""
+        self.a.kill(guard=True)
+        self.world.run(10)
+        self.assertEqual(self.owners(), [("b",)])
         (fault,) = self.faults()
-        self.assertIs(fault.kind, FaultKind.DOUBLE)
-        self.assertIn("a has no daemon", fault.circumstances)
+        self.assertIs(fault.kind, FaultKind.OUTAGE)
+        self.assertLess(fault.seconds, 2.5)
 
     def test_cable(self) -> None:
         """A lost link is INIT and a demoted host, both taken back with the link."""
@@ -143,16 +153,17 @@ class FailureTests(WorldCase):
         self.assertLessEqual(double.seconds, 1.1)
 
     def test_a_daemon_that_stands_still(self) -> None:
-        """Without a guard its addresses stay up while another takes over. When it goes on it knows that it was away,
-        and does not speak as MASTER any more."""
+        """Its guard ends it and bows out before any other one's timeout is over. When it goes on it hears of that, and
+        does not speak as MASTER any more."""
         self.a.stall()
         self.world.run(10)
-        self.assertEqual(self.owners(), [("a", "b")])
+        self.assertEqual(self.owners(), [("b",)])
         self.a.resume()
+        self.world.run(0.1)
+        self.assertIs(self.a.state("1@em0"), State.BACKUP)
         self.world.run(10)
         self.assertEqual(self.owners(), [("b",)])
-        (double,) = self.faults()
-        self.assertIn("a stands still", double.circumstances)
+        self.assertEqual(self.faults(), [])
 
     def test_a_machine_that_is_frozen(self) -> None:
         """Nobody reaches it meanwhile, and what was sent to it is lost."""
@@ -171,6 +182,36 @@ class FailureTests(WorldCase):
         self.lan.blocked.add(("a", "b"))
         self.world.run(10)
         self.assertEqual(self.world.history.of(Kind.BUG), [])
+
+
+class UnguardedTests(WorldCase):
+    """``guard = no`` and ``expire = no``."""
+
+    guarded = False
+
+    def test_kill(self) -> None:
+        """A daemon that is killed leaves the addresses where they are, until the next one starts there."""
+        self.a.kill()
+        self.world.run(10)
+        self.assertEqual(self.owners(), [("a", "b")])
+        self.a.start()
+        self.world.run(10)
+        self.assertEqual(self.owners(), [("b",)])
+        (fault,) = self.faults()
+        self.assertIs(fault.kind, FaultKind.DOUBLE)
+        self.assertIn("a has no daemon", fault.circumstances)
+
+    def test_a_daemon_that_stands_still(self) -> None:
+        """Its addresses stay up while another takes over. When it goes on it knows that it was away, and does not speak
+        as MASTER any more."""
+        self.a.stall()
+        self.world.run(10)
+        self.assertEqual(self.owners(), [("a", "b")])
+        self.a.resume()
+        self.world.run(10)
+        self.assertEqual(self.owners(), [("b",)])
+        (double,) = self.faults()
+        self.assertIn("a stands still", double.circumstances)
 
 
 class GroupTests(WorldCase):
