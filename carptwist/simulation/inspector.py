@@ -274,6 +274,8 @@ class Inspector:
 
     def _would_take_over(self, host: SimulatedHost, vhost: VirtualHost) -> bool:
         """Whether a farewell that is sent now makes this one MASTER."""
+        if vhost.machine.bearing is Bearing.YIELDING:
+            return False  # its group is elsewhere, and so it gives others the time to be first
         if vhost.state is not State.BACKUP or not host.could_hold(vhost.config) or host.clock is None:
             return False
         return self._long_since(host.clock.resumed) and not vhost.machine.is_listening(host.clock.seconds())

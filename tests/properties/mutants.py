@@ -61,13 +61,13 @@ class DoesNotHeedFarewells(Machine):
 
 
 class DoesNotRestartTheTimer(Machine):
-    def _await_master(self, now: float, families: tuple[int, ...], promised: float = 0.0) -> None:
-        super()._await_master(now, tuple(each for each in families if each not in self._master_down), promised)
+    def _await_master(self, now: float, families: tuple[int, ...], *limits: Any, **named: Any) -> None:
+        super()._await_master(now, tuple(each for each in families if each not in self._master_down), *limits, **named)
 
 
 class RestartsTheTimerOfIPv4Alone(Machine):
-    def _await_master(self, now: float, families: tuple[int, ...], promised: float = 0.0) -> None:
-        super()._await_master(now, tuple(each for each in families if each == 4 or len(families) > 1), promised)
+    def _await_master(self, now: float, families: tuple[int, ...], *limits: Any, **named: Any) -> None:
+        super()._await_master(now, tuple(each for each in families if each == 4 or len(families) > 1), *limits, **named)
 
 
 class DoesNotCountDemotion(Machine):
