@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from carptwist.config.schema import Dialect, ReplayMode, VirtualHostConfig
+from carptwist.election.bearing import Bearing
 from carptwist.election.precedence import (
     MAX_SKEW,
     effective_advskew,

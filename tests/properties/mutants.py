@@ -23,7 +23,7 @@ from carptwist.election.state import State
 from carptwist.interfaces import Will
 from carptwist.simulation import system
 from carptwist.simulation.guard import MemoryGuard
-from carptwist.vhost import virtualhost
+from carptwist.vhost import surroundings, virtualhost
 from carptwist.vhost.tenure import Tenure
 from carptwist.vhost.virtualhost import VirtualHost
 
@@ -33,7 +33,7 @@ class Mutant(NamedTuple):
 
     fault: str
     rule: str
-    where: ModuleType
+    where: ModuleType | type
     name: str
     made: type
     assaults: bool = False
@@ -111,7 +111,7 @@ class NeverAdvertisesAgain(Machine):
 
 
 class DoesNotRelease(VirtualHost):
-    def _release(self) -> Deferred[None]:
+    def _release(self, *_: Any) -> Deferred[None]:
         return succeed(None)
 
 
@@ -171,19 +171,21 @@ class RefreshesOnce(Tenure):
 
 
 MUTANTS = (
-    Mutant("preempts a faster master", "one owner", virtualhost, "Machine", PreemptsTheFaster),
-    Mutant("a tie: neither yields", "one owner", virtualhost, "Machine", InsistsOnATie),
-    Mutant("a farewell is not heeded", "farewells are heeded", virtualhost, "Machine", DoesNotHeedFarewells),
-    Mutant("a timer is not restarted", "one owner", virtualhost, "Machine", DoesNotRestartTheTimer),
-    Mutant("only IPv4's timer is restarted", "one owner", virtualhost, "Machine", RestartsTheTimerOfIPv4Alone),
-    Mutant("demotion is not counted", "one sum", virtualhost, "Machine", DoesNotCountDemotion),
+    Mutant("preempts a faster master", "one owner", surroundings.Ordinary, "machine", PreemptsTheFaster),
+    Mutant("a tie: neither yields", "one owner", surroundings.Ordinary, "machine", InsistsOnATie),
+    Mutant("a farewell is not heeded", "farewells are heeded", surroundings.Ordinary, "machine", DoesNotHeedFarewells),
+    Mutant("a timer is not restarted", "one owner", surroundings.Ordinary, "machine", DoesNotRestartTheTimer),
+    Mutant(
+        "only IPv4's timer is restarted", "one owner", surroundings.Ordinary, "machine", RestartsTheTimerOfIPv4Alone
+    ),
+    Mutant("demotion is not counted", "one sum", surroundings.Ordinary, "machine", DoesNotCountDemotion),
     Mutant("goes on though its lease is over", "late is lost", node, "VirtualHost", GoesOnThoughLate),
-    Mutant("waits twice as long", "in time", virtualhost, "Machine", WaitsTwiceAsLong),
-    Mutant("a MASTER falls silent", "one owner", virtualhost, "Machine", NeverAdvertisesAgain),
+    Mutant("waits twice as long", "in time", surroundings.Ordinary, "machine", WaitsTwiceAsLong),
+    Mutant("a MASTER falls silent", "one owner", surroundings.Ordinary, "machine", NeverAdvertisesAgain),
     Mutant("a BACKUP does not release", "no address without MASTER", node, "VirtualHost", DoesNotRelease),
     Mutant("a counter is repeated", "one owner", virtualhost, "Counter", RepeatsItsCounter),
-    Mutant("believes its own", "replays change nothing", virtualhost, "Replay", BelievesReplaysOfItsOwn, True),
-    Mutant("remembers nothing", "replays change nothing", virtualhost, "Replay", RemembersNothingHeard, True),
+    Mutant("believes its own", "replays change nothing", surroundings, "Replay", BelievesReplaysOfItsOwn, True),
+    Mutant("remembers nothing", "replays change nothing", surroundings, "Replay", RemembersNothingHeard, True),
     Mutant("the guard forgets a will", "nobody left behind", system, "MemoryGuard", ForgetsAWill),
     Mutant("the guard acts late", "nobody left behind", system, "MemoryGuard", ActsLate),
     Mutant("the guard misses the end", "nobody left behind", system, "MemoryGuard", NeverHearsOfTheEnd),
