@@ -132,6 +132,7 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
         "config": plain.of_config(vhost.config),
         "order": [vhost.order.bearing.value, vhost.order.why],
         "counter": vhost.counter._last,
+        "anew": vhost.counter._anew,
         "reserved": sorted(vhost.counter._reserved.items()),
         "holds": vhost._holds,
         "tenure": _of_tenure(vhost._tenure),
@@ -170,6 +171,7 @@ def _restore_vhost(vhost: VirtualHost, state: Plain) -> None:
     bearing, why = state["order"]
     vhost.order = Order(Bearing(bearing), why)
     vhost.counter._last = state["counter"]
+    vhost.counter._anew = state["anew"]
     vhost.counter._reserved = dict(state["reserved"])
     vhost._holds = state["holds"]
     _restore_tenure(vhost, state["tenure"])

@@ -407,7 +407,7 @@ class VirtualHost:
         self.transitions += 1
         if change.state is State.MASTER:
             self._has_spoken = False
-            self.counter.renounce()
+            self.counter.begin()
         if self._roster.knobs.log >= 1:
             self._log.info(
                 "carp: {name}: {previous} -> {state} ({reason})",

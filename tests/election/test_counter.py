@@ -50,10 +50,23 @@ def test_a_reserved_number_is_nobody_elses() -> None:
     assert counter.next() == 42
 
 
-def test_a_reserved_number_stays_until_it_is_renounced() -> None:
+def test_a_reserved_number_stays_until_a_new_beginning() -> None:
     """One for each family, however often it is asked for; afterwards they are others."""
     numbers = iter(range(100, 200))
     counter = Counter(lambda: next(numbers))
     assert [counter.reserve(4), counter.reserve(6), counter.reserve(4)] == [100, 101, 100]
-    counter.renounce()
+    counter.begin()
     assert [counter.reserve(6), counter.reserve(4)] == [102, 103]
+
+
+def test_a_new_master_goes_on_from_a_random_number() -> None:
+    """Two that have heard the same last advertisement do not send the same counter next, nor if they hear the same one
+    while they begin; one that has heard nobody draws each of its own anyway."""
+    numbers = iter((7, 100, 8))
+    counter = Counter(lambda: next(numbers))
+    counter.begin()
+    assert counter.next() == 7
+    counter.heard(41)
+    counter.begin()
+    counter.heard(51)
+    assert [counter.next(), counter.next()] == [100, 101]

@@ -172,7 +172,7 @@ def test_honest_hosts_lose_no_takeover(part: int) -> None:
             group.disturb()
         refused += group.refused
     # What was held was held against refusals: the kernels' counters do repeat.
-    assert refused > 20
+    assert refused > 10
 
 
 def test_a_restart_does_not_forget() -> None:
@@ -247,13 +247,14 @@ def test_masters_that_refuse_one_another() -> None:
     lan = Lan(clock, random.Random(1))
     one, other = Ours("a", lan, 2, both_families(False), 0), Ours("b", lan, 3, both_families(False), 100)
     lan.apart = {"a"}
-    for host, known, following in ((one, 5000, 9000), (other, 9000, 5000)):
+    for host in (one, other):
         host.start(True)
+    run(clock, 10)
+    assert (one.state, other.state) == (State.MASTER, State.MASTER)
+    for host, known, following in ((one, 5000, 9000), (other, 9000, 5000)):
         for counter in range(known, known + 500):
             host.vhost.replay.judge(0.0, b"\xc0\0\2\7", counter, network_control=True)
         host.vhost.counter.heard(following - 1)
-    run(clock, 10)
-    assert (one.state, other.state) == (State.MASTER, State.MASTER)
     lan.apart = set()
     run(clock, 3.5)
     assert (one.state, other.state) == (State.MASTER, State.BACKUP)

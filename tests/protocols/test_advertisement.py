@@ -52,12 +52,17 @@ class HearingTests(NodeCase):
         self.assertEqual(peer.hearing.implementation, "freebsd or carptwist")
 
     def test_the_counter_is_adopted(self) -> None:
-        """A takeover goes on where the dead master stopped."""
+        """A master goes on from what it hears of others; but its first one is not what others who take over from the
+        same master send."""
         self.vhid()
         self.hear(signed(0, counter=500))
         self.clock.advance(3.5)
+        self.hear(signed(200, counter=700))
+        self.clock.advance(1.5)
         counters = [heard.advertisement.counter for heard in map(read, self.frames()) if isinstance(heard, Heard)]
-        self.assertEqual(counters, [501, 502])
+        self.assertEqual(counters[1], counters[0] + 1)
+        self.assertNotIn(counters[0], range(500, 800))
+        self.assertEqual(counters[2:], [701, 702])
 
     def test_vhids_of_one_interface_are_apart(self) -> None:
         """An advertisement reaches the vhid that it names."""

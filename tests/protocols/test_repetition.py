@@ -123,7 +123,7 @@ class EnforceTests(RepetitionCase):
         """Nothing comes of them, except that the next counter is a random one."""
         self.follow(self.vhost, range(100, 102))
         self.clock.pump([0.1] * 35)
-        self.assertEqual(self.counters(), [102])
+        (mirrored,) = self.counters()
         for passed in list(self.segment.passed):
             if passed.station == "node":
                 self.hear(passed.frame)
@@ -131,7 +131,7 @@ class EnforceTests(RepetitionCase):
         self.clock.advance(1.4)
         self.clock.advance(1.4)
         first, second = self.counters()[1:3]
-        self.assertNotIn(first, range(100, 300))
+        self.assertNotEqual(first, mirrored + 1)
         self.assertEqual(second, first + 1)
         self.assertIn("advertisement of our own heard from 192.0.2.2: refused", self.logged[-1])
 
@@ -139,7 +139,7 @@ class EnforceTests(RepetitionCase):
         """Both send the same counters: the next of ours is new to the other one, which so hears us again."""
         self.follow(self.vhost, range(10, 12))
         self.clock.pump([0.1] * 35)
-        self.hear(said(12))
+        self.hear(said(self.counters()[-1]))
         self.assertIs(self.vhost.state, State.MASTER)
         self.clock.advance(1.4)
         ours = self.counters()[-1]

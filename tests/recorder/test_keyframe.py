@@ -34,7 +34,7 @@ KNOWN = {
     "_announced_at _lapses_at _listens_until (effective_advskew demote _interval)",
     "Groups": "_groups _deadline (_roster _clock _unobserve _stopped)",
     "Group": "phase deadline _decider _was_able _able_since _losses _lost_at",
-    "Counter": "_last _reserved (_draw)",
+    "Counter": "_last _anew _reserved (_draw)",
     "Peers": "_by_source _family_heard (last)",
     "SendAccount": "sent errors _errors_in_a_row _sends_in_a_row (_name _interface _roster)",
     "Tenure": "_again _until _advbase _refreshable_until _refreshed (_name _guard _plane _clock _expires _ended)",

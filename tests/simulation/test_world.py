@@ -184,6 +184,23 @@ class FailureTests(WorldCase):
         self.assertEqual(self.world.history.of(Kind.BUG), [])
 
 
+class ThreeHostsTests(WorldCase):
+    nature = Nature(jitter=0.0)
+
+    def test_two_take_over_at_once(self) -> None:
+        """Both have heard the bow-out, and refuse replays: the worse one hears the better one all the same."""
+        self.world.add("c", configuration(200), {"em0": "lan0"}, self.nature)
+        self.world.hosts["c"].start()
+        self.world.run(5)
+        self.began = self.world.now
+        self.a.stop()
+        self.world.run(0.05)
+        self.assertEqual(self.owners(), [("b",)])
+        self.world.run(5)
+        self.assertEqual(self.owners(), [("b",)])
+        self.assertEqual(self.faults(), [])
+
+
 class UnguardedTests(WorldCase):
     """``guard = no`` and ``expire = no``."""
 
