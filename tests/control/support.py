@@ -129,7 +129,7 @@ class ControlTestCase(SynchronousTestCase):
             clock=self.clock,
             segments={"em0": self.segment},
             links={"em0": LINK},
-            random=Random(1),
+            random=Random(station),
             hold_seconds=0.0,
         )
 

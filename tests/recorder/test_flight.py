@@ -380,7 +380,7 @@ class InterfaceTests(SynchronousTestCase):
         self.assertEqual(*([(each.host, each.text) for each in history] for history in histories))
         for without, recorded in zip(*histories, strict=True):
             # Timers are late by chance.
-            self.assertAlmostEqual(without.at, recorded.at, delta=0.01)
+            self.assertApproximates(without.at, recorded.at, 0.01)
         self.assertGreater(len(histories[0]), 5)
 
 
