@@ -168,7 +168,7 @@ class EventTests(CompanionTestCase):
         events = client.events()
         self.settle()
         self.sever()
-        self.history._events.clear()
+        self.history._kept.clear()
         self.become("MASTER")
         self.settle(1)
         self.assertEqual(self.got(events.next())["state"], "MASTER")
