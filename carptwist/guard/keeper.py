@@ -199,7 +199,7 @@ class GuardKeeper:
             ended.callback(None)
         if not self._running:
             return
-        if guard.is_present or guard.was_killed:
+        if guard.is_present or (guard.was_killed and self._short_lives < MOST_SHORT_LIVES):
             self._log.warn("carp: the guard has ended ({why}): starting another", why=why)
             is_short = self._reactor.seconds() - guard.began < PATIENCE_SECONDS
             self._short_lives = self._short_lives + 1 if is_short else 0

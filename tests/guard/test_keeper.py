@@ -264,6 +264,17 @@ class ReplacementTests(KeeperCase):
         self.assertIsNotNone(keeper.pid)
 
     @inlineCallbacks
+    def test_killed_whenever_it_starts(self) -> Step:
+        """After a few attempts it is one: something on this host does not want it."""
+        began = self.here.directory / "began"
+        script = f"import os\nopen({str(began)!r}, 'a').write('x')\nos.kill(os.getpid(), 9)\n"
+        keeper = self.keeper(command=(sys.executable, "-c", script))
+        yield keeper.start()
+        self.assertEqual(began.read_text(), "x" * (1 + MOST_SHORT_LIVES))
+        self.assertEqual(len(self.lacking), 1)
+        self.assertIn("signal 9", str(self.lacking[0]))
+
+    @inlineCallbacks
     def test_cannot_be_started(self) -> Step:
         """Whoever asked is told why, and told when there is one again."""
         ready = self.here.directory / "ready"
