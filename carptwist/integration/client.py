@@ -70,10 +70,9 @@ def control_endpoint(reactor: Any, where: IStreamClientEndpoint | str) -> IStrea
         return where
     if not where:
         raise ValueError("control: neither a path nor an endpoint")
-    if "/" in where.partition(":")[0] or ":" not in where:
-        return UNIXClientEndpoint(reactor, where)
-    endpoint: IStreamClientEndpoint = clientFromString(reactor, where)
-    return endpoint
+    is_path = "/" in where.partition(":")[0] or ":" not in where
+    endpoint = UNIXClientEndpoint(reactor, where) if is_path else clientFromString(reactor, where)
+    return Knocking(endpoint, reactor, where)
 
 
 def canonical(vhid: str) -> str:
@@ -132,7 +131,9 @@ class CarpClient(Service):
         self._reactor = reactor
         self._policy = backoffPolicy(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, jitter=lambda: 0.0)
         self._rejections = 0  # connections in a row of which nothing came
-        self._service = ClientService(Knocking(endpoint, reactor), _Connections(self), self._retry_seconds, reactor)
+        if not isinstance(endpoint, Knocking):
+            endpoint = Knocking(endpoint, reactor, "its endpoint")
+        self._service = ClientService(endpoint, _Connections(self), self._retry_seconds, reactor)
         self._is_closed = False
         self._refusal = ""
         self._connection: _Connection | None = None

@@ -20,13 +20,17 @@ KNOCK_SECONDS = 0.1
 
 @implementer(IStreamClientEndpoint)
 class Knocking:
-    """Connects to an endpoint, however long that takes; each trouble is told once."""
+    """Connects to an endpoint, however long that takes; each trouble is told once.
+
+    :param where: what it is for people.
+    """
 
     _log = Logger()
 
-    def __init__(self, endpoint: IStreamClientEndpoint, clock: IReactorTime) -> None:
+    def __init__(self, endpoint: IStreamClientEndpoint, clock: IReactorTime, where: str) -> None:
         self._endpoint = endpoint
         self._clock = clock
+        self._where = where
         self._trouble = ""
 
     @inlineCallbacks
@@ -47,4 +51,4 @@ class Knocking:
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:
             self._trouble = trouble
-            self._log.warn("carp: no daemon answers yet: {why}", why=trouble)
+            self._log.warn("carp: no daemon answers at {where} yet: {why}", where=self._where, why=trouble)

@@ -60,7 +60,7 @@ class StringTests(SynchronousTestCase):
     def test_options(self) -> None:
         """Those of the endpoint itself."""
         endpoint = self.parse(r"carp:1@em0:tcp\:80:control=/run/other.sock:drain=5:settle=0.5:always=yes")
-        self.assertEqual(endpoint._control._path, "/run/other.sock")
+        self.assertEqual(endpoint._control._endpoint._path, "/run/other.sock")
         self.assertEqual((endpoint._drain_seconds, endpoint._settle_seconds), (5.0, 0.5))
         self.assertTrue(endpoint._always)
         self.assertFalse(self.parse(r"carp:1@em0:tcp\:80:always=no")._always)
