@@ -9,6 +9,7 @@
 The interfaces that plug-ins provide are in :mod:`carptwist.interfaces`; all the others there may change as well.
 """
 
+from carptwist.checks.health import Result
 from carptwist.config.schema import (
     CheckConfig,
     Configuration,
@@ -19,6 +20,7 @@ from carptwist.config.schema import (
     Hidden,
     HookConfig,
     Knobs,
+    LinkConfig,
     Phrase,
     PlaneKind,
     ReplayMode,
@@ -46,9 +48,12 @@ from carptwist.integration.endpoint import AwaitedAddress, CarpServerEndpoint, G
 from carptwist.integration.gated import CarpGatedService
 from carptwist.integration.subscription import Subscription, SubscriptionClosedError
 from carptwist.monotonic import run_on_monotonic_time
+from carptwist.planes import PlaneError
+from carptwist.plugins.declaration import DemotionPlugin, HookPlugin, LinkPlugin, PlanePlugin
 from carptwist.revision import Outcome
 from carptwist.service import CarpService
 from carptwist.vhost.tenants import Lease
+from carptwist.wire.filters import accepts
 
 __all__ = [
     "AwaitedAddress",
@@ -64,6 +69,7 @@ __all__ = [
     "ConfigurationError",
     "ControlConfig",
     "Demotion",
+    "DemotionPlugin",
     "DevdConfig",
     "Dialect",
     "Event",
@@ -71,17 +77,23 @@ __all__ = [
     "GatedPort",
     "Hidden",
     "HookConfig",
+    "HookPlugin",
     "Knobs",
     "Lease",
+    "LinkConfig",
+    "LinkPlugin",
     "ManholeConfig",
     "NobodyElseError",
     "NotFoundError",
     "Outcome",
     "Phrase",
+    "PlaneError",
     "PlaneKind",
+    "PlanePlugin",
     "Problem",
     "RefusedError",
     "ReplayMode",
+    "Result",
     "State",
     "StatusRange",
     "Subscription",
@@ -90,6 +102,7 @@ __all__ = [
     "TlsListen",
     "VirtualHostConfig",
     "WebhookConfig",
+    "accepts",
     "configuration_of_file",
     "configuration_of_text",
     "connect",

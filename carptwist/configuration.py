@@ -61,7 +61,7 @@ def load(path: str, *, waits: bool = True) -> Reading:
         # The exception holds the whole file, and its text a part of it.
         line = opened[path].octets.count(b"\n", 0, error.start) + 1
         raise ConfigurationError([Problem(path, line, "not UTF-8 text: save the file in that encoding")]) from None
-    reading = read(text, path, read_file)
+    reading = read(text, path, read_file, fault_of)
     told: set[str] = set()
     warnings = list(reading.warnings)
     for secret in reading.secrets:
@@ -95,7 +95,15 @@ def configuration_of_text(text: str, name: str = "configuration") -> Configurati
     :param name: what the text is called in errors; relative paths in it are relative to this path.
     :raises ConfigurationError: with every error of the text, each with its line.
     """
-    return read(text, name, _text_of).configuration
+    return read(text, name, _text_of, fault_of).configuration
+
+
+def fault_of(kind: str, name: str) -> str | None:
+    """Why a section of a kind cannot have a plug-in of this name, of those that are installed; None: it can."""
+    # Most configurations name none, and programs that read those need not know where plug-ins are.
+    from carptwist.plugins.catalogue import INSTALLED
+
+    return INSTALLED.fault(kind, name)
 
 
 def save(path: str, loaded: Configuration, wanted: Configuration) -> None:

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from carptwist.config.schema import VirtualHostConfig
+from carptwist.config.schema import CheckConfig, HookConfig, LinkConfig, VirtualHostConfig
 from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise
 from carptwist.election.replay import Replay
+
+if TYPE_CHECKING:
+    from carptwist.checks.health import Result
+    from carptwist.hooks.script import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,8 @@ class IPlane(Interface):
     """
 
     link_address: bytes = Attribute(
-        "The MAC that the shared addresses are announced with: the virtual one, or the interface's own. Empty "
-        "before it is known."
+        "The MAC that the shared addresses are announced with, 6 octets: the virtual one, or the interface's own. "
+        "Empty where it is not known: then nothing is announced, or answered by us."
     )
     ending: tuple[bytes, ...] = Attribute(
         "What anybody may send to the kernel to end a hold, each a datagram of rtnetlink(7). Known when prepared."
@@ -349,3 +353,116 @@ class ISystem(Interface):
 
     def draw() -> int:
         """A random number below 2**64 that nobody can guess."""
+
+
+# What others may plug in. Everything is called in the reactor's thread, and must not block it.
+
+
+class ILink(Interface):
+    """How frames enter and leave one interface of this host, in the place of its packet sockets.
+
+    What is known of the interface itself, that it is there and up, its MAC and its addresses, is the kernel's as ever.
+    """
+
+    def open_port(program: bytes, receiver: IFrameReceiver) -> IFramePort:
+        """Open one more port; there are three at a time.
+
+        :param program: a classic BPF program: of the frames that come in the port delivers those that it accepts, as
+            the kernel or :func:`carptwist.wire.filters.accepts` says, and none that this host has sent.
+        :param receiver: whom they are delivered to, whole, from the destination MAC on. ``receiver.connected(port)`` is
+            called before this returns, and ``receiver.disconnected()`` when the port is closed, by whomever.
+        :raises OSError: it could not be opened. It is tried again every 5 seconds.
+        """
+
+
+class IHook(Interface):
+    """Reacts when a vhid changes its state: somebody is told, something is switched over."""
+
+    def changed(change: Change) -> Deferred[None] | None:
+        """A vhid has entered a state.
+
+        The hooks of one vhid run one after the other: the next one, and the next change, wait until the Deferred fires.
+        It is cancelled after the ``timeout`` of the section. With None nobody waits. An exception, or a Deferred that
+        fails, is logged and counted, and that is all.
+
+        :param change: all its fields are text: ``vhid``, ``interface``, ``previous``, ``state``, ``reason``; its
+            ``subsystem`` is VHID@INTERFACE.
+        """
+
+    def stop() -> Deferred[None] | None:
+        """Nothing more comes: the section is gone, or the daemon ends, which waits for the Deferred for ``timeout``
+        seconds at most."""
+
+
+class IDemotionSource(Interface):
+    """Knows whether this host is fit to be MASTER. While it says that it is not, the host is demoted by the ``demote``
+    of its section, after ``fall`` bad answers in a row, until ``rise`` good ones in a row."""
+
+    def look() -> Deferred[Result] | Result:
+        """How it is now. Asked every ``interval`` seconds, and never again before the Deferred has fired or was
+        cancelled, which happens after ``timeout`` seconds and counts as bad. So does an exception: a bug in what looks
+        after a service must not pass for its health; it is logged and counted as well.
+        """
+
+    def stop() -> None:
+        """It is asked no more: the section is gone, or the daemon ends. A look may still be under way; it has been
+        cancelled."""
+
+
+class ICarpPlugin(Interface):
+    """Something that a module in ``twisted/plugins`` has, for configurations to name.
+
+    It provides :class:`twisted.plugin.IPlugin` as well. :class:`carptwist.api.PlanePlugin`, ``LinkPlugin``,
+    ``HookPlugin`` and ``DemotionPlugin`` are ready-made ones.
+    """
+
+    name: str = Attribute(
+        "What configurations call it: 1 to 32 letters, digits, dots, hyphens and underscores, a letter or digit first; "
+        "no other plug-in of the same kind has it."
+    )
+
+    def load() -> None:
+        """Import all that it needs. Called, maybe several times and on a thread, when a configuration that names it is
+        read; if this raises, the configuration is refused with what the exception says."""
+
+
+class IPlanePlugin(ICarpPlugin):
+    """Another way for a MASTER to hold its addresses: ``plane = plugin`` and ``plugin = NAME`` in ``[vhid]``."""
+
+    def plane(config: VirtualHostConfig, reactor: Any, damaged: Callable[[str], object]) -> IPlane:
+        """The plane of one vhid.
+
+        What it raises, and what the plane's Deferreds fail with, is for the operator: the vhid stays in INIT, and
+        after 5 seconds and more it is tried again. Each step of the plane has 30 seconds.
+
+        :param config: of the vhid; ``config.argument`` is what the section says after ``argument``, a text a line.
+        :param reactor: that the daemon runs on.
+        :param damaged: to be called with a text when somebody else has interfered: the plane is prepared again.
+        :raises PlaneError: it cannot be, and why.
+        """
+
+
+class ILinkPlugin(ICarpPlugin):
+    """Another way for frames to enter and leave: ``plugin = NAME`` in ``[link]``."""
+
+    def link(config: LinkConfig, reactor: Any) -> ILink:
+        """The link of one interface, ``config.name``; made when its first port is opened.
+
+        :raises OSError: it cannot be, and why. It is tried again every 5 seconds.
+        """
+
+
+class IHookPlugin(ICarpPlugin):
+    """Another reaction to changes of state: ``plugin = NAME`` in ``[hook]``."""
+
+    def hook(config: HookConfig, reactor: Any) -> IHook:
+        """The hook of one section, ``config.name``; made when it is first needed, and again with the next change if
+        this raises anything."""
+
+
+class IDemotionPlugin(ICarpPlugin):
+    """Another reason to give the addresses away: ``plugin = NAME`` in ``[check]``."""
+
+    def source(config: CheckConfig, reactor: Any) -> IDemotionSource:
+        """The source of one section, ``config.name``; made when it is first asked, and again with the next look if this
+        raises anything. The host is demoted meanwhile."""

@@ -20,7 +20,8 @@ def missing_privileges(configuration: Configuration, effective: int | None = Non
     :param effective: the capabilities that there are, as bits; None: those of this process.
     """
     needed = {"CAP_NET_RAW": _CAP_NET_RAW}
-    if any(vhid.plane is not PlaneKind.NONE for vhid in configuration.vhids):
+    # What a plug-in needs is its own affair: it says so when it lacks it.
+    if any(vhid.plane not in (PlaneKind.NONE, PlaneKind.PLUGIN) for vhid in configuration.vhids):
         needed["CAP_NET_ADMIN"] = _CAP_NET_ADMIN
     if effective is None:
         effective = _effective_capabilities()

@@ -26,7 +26,6 @@ from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
@@ -36,6 +35,7 @@ from carptwist import __version__
 from carptwist.aside import aside
 from carptwist.checks.checks import Checks
 from carptwist.checks.probes import Prober
+from carptwist.child import Child
 from carptwist.config.schema import Configuration, ControlConfig, Knobs
 from carptwist.config.shells import ManholeConfig
 from carptwist.config.wholeness import demand_whole
@@ -59,6 +59,11 @@ from carptwist.interfaces import ISystem
 from carptwist.lateness import Lateness
 from carptwist.listening import Doors, in_our_name, listen
 from carptwist.node import Node
+from carptwist.plugins.accounts import Accounts
+from carptwist.plugins.catalogue import INSTALLED, Catalogue
+from carptwist.plugins.hook import HookMaker
+from carptwist.plugins.source import SourceMaker
+from carptwist.plugins.system import PluggedSystem
 from carptwist.protocols.syncs import Syncs
 from carptwist.recorder.flight import FlightRecorder
 from carptwist.revision import Outcome, Revision
@@ -72,7 +77,7 @@ if TYPE_CHECKING:
 _PROGRAM = "the program"
 
 
-class CarpService(Service):
+class CarpService(Child):
     """All vhids of one configuration on one host: the daemon, for a program of anybody's.
 
     Several may run in one process, each with vhids, addresses, sockets and a state_dir of its own. Each has a
@@ -87,7 +92,9 @@ class CarpService(Service):
         CAP_NET_RAW, and CAP_NET_ADMIN for any plane but ``none``.
     :param gave_up: called once when the start has failed; :attr:`trouble` says why, and so does the log.
     :param path: the configuration file, for :meth:`reload`; None where there is none.
-    :raises ConfigurationError: the parts of the configuration do not go together. Nothing was touched.
+    :param plugins: where links, planes, hooks and demotion sources of others are found: those that are installed.
+    :raises ConfigurationError: the parts of the configuration do not go together, or a plug-in is of no use. Nothing
+        was touched.
     """
 
     _log = Logger()
@@ -100,19 +107,23 @@ class CarpService(Service):
         system: ISystem | None = None,
         gave_up: Callable[[], object] = lambda: None,
         path: str | None = None,
+        plugins: Catalogue = INSTALLED,
     ) -> None:
-        demand_whole(configuration)
+        demand_whole(configuration, plugins.fault)
         if system is None:
             system = LinuxSystem(reactor, configuration)
+        accounts = Accounts()
+        system = PluggedSystem(system, configuration.links, reactor=reactor, catalogue=plugins, accounts=accounts)
+        self._plugins = plugins
         self._gave_up = gave_up
         self.node = _a_node(configuration.knobs, reactor=reactor, system=system)
         self._reactor = reactor
-        self._hooks = Hooks(reactor, configuration.hooks)
+        self._hooks = Hooks(reactor, configuration.hooks, HookMaker(reactor, plugins, accounts))
         self._names = Names(reactor)
         self._checks = Checks(
             configuration.checks,
             reactor,
-            prober=Prober(reactor, self.node.monitor, self._names),
+            prober=Prober(reactor, self.node.monitor, self._names, SourceMaker(reactor, plugins, accounts)),
             demote=self.node.roster.demote,
             undemote=self.node.roster.undemote,
         )
@@ -155,6 +166,7 @@ class CarpService(Service):
             wall=time.time,
             loaded=lambda: self.revision.loaded,
             checks=self._checks.snapshot,
+            plugins=accounts.snapshot,
         )
         self._history = History(self.node.notebook("events"), clock=reactor, wall=time.time)
         self._maintenance = Maintenance(
@@ -263,7 +275,7 @@ class CarpService(Service):
         :raises ConfigurationError: the parts of the configuration do not go together. Nothing is changed.
         :raises ValueError: the service was not started.
         """
-        demand_whole(configuration)
+        demand_whole(configuration, self._plugins.fault)
         if self._starting is None:
             raise ValueError("the service was not started")
         done: Deferred[list[Outcome]] = Deferred()

@@ -136,6 +136,8 @@ class LinuxSystem:
                 clock=self._reactor,
                 damaged=damaged,
             )
+        if config.plane is PlaneKind.PLUGIN:
+            raise ValueError(f"{config.name}: a plane of others, and nobody to ask for it")
         if config.plane is PlaneKind.NONE:
             return NoPlane(virtual_mac(config.vhid))
         assert_never(config.plane)

@@ -14,8 +14,9 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from carptwist.configuration import configuration_of_text
+from carptwist.config.reader import read
 from carptwist.interfaces import LinkState
+from carptwist.plugins.catalogue import INSTALLED, Catalogue
 from carptwist.service import CarpService
 from carptwist.simulation.segment import Segment
 from carptwist.simulation.system import MemorySystem
@@ -47,7 +48,13 @@ class ServiceTestCase(TestCase):
         self.systems: dict[str, MemorySystem] = {}
 
     def service(
-        self, text: str = QUICK, *, name: str = "a", host: type[MemorySystem] = MemorySystem, **options: Any
+        self,
+        text: str = QUICK,
+        *,
+        name: str = "a",
+        host: type[MemorySystem] = MemorySystem,
+        plugins: Catalogue = INSTALLED,
+        **options: Any,
     ) -> CarpService:
         """One that is not started yet. It is stopped at the end of the test."""
         whole = f"[carp]\nrecorder = 0\n{text}\n[control]\nunix = {self.directory}/{name}.sock\n"
@@ -58,7 +65,8 @@ class ServiceTestCase(TestCase):
             links={"em0": replace(UP, mac=UP.mac[:-1] + name.encode()[:1])},
             random=Random(1),
         )
-        service = CarpService(configuration_of_text(whole), reactor=reactor, system=system, **options)
+        configuration = read(whole, "carp.ini", str, plugins.fault).configuration
+        service = CarpService(configuration, reactor=reactor, system=system, plugins=plugins, **options)
         self.addCleanup(lambda: service.stopService() if service.running else None)
         return service
 

@@ -14,7 +14,7 @@ addresses, is to have happened when fall x interval + timeout have passed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -30,6 +30,13 @@ LEEWAY_SECONDS = 0.1
 
 #: Looks once. Fires with what it has found; may be cancelled, and cleans up after itself then.
 Probe = Callable[[], "Deferred[Result]"]
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A probe that wants to know when it is asked no more."""
+
+    def stop(self) -> None: ...
 
 
 class Check:
@@ -65,6 +72,8 @@ class Check:
             self._next.cancel()
         if self._looking is not None:
             self._looking.cancel()
+        if isinstance(self._probe, Stoppable):
+            self._probe.stop()
 
     def _look(self) -> None:
         began = self._clock.seconds()

@@ -5,6 +5,7 @@ What speaks HTTP takes memory to be loaded: it is imported when a check first ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -23,9 +24,19 @@ if TYPE_CHECKING:
 
 
 class Prober:
-    """Makes probes."""
+    """Makes probes.
 
-    def __init__(self, reactor: Any, monitor: ILinkMonitor, names: Names) -> None:
+    :param plugged: makes those that are plug-ins'.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        monitor: ILinkMonitor,
+        names: Names,
+        plugged: Callable[[CheckConfig], Probe] = lambda config: _Impossible("there are no plug-ins"),
+    ) -> None:
+        self._plugged = plugged
         self._reactor = reactor
         self._monitor = monitor
         self._names = names
@@ -36,6 +47,8 @@ class Prober:
             return self._web(config)
         if config.command is not None:
             return CommandProbe(self._reactor, config.command, {"check": config.name})
+        if config.plugin is not None:
+            return self._plugged(config)
         if config.interface is not None:
             return InterfaceProbe(self._monitor, config.interface, config.address)
         assert config.file is not None

@@ -19,6 +19,7 @@ from carptwist.config.schema import (
     DevdConfig,
     HookConfig,
     Knobs,
+    LinkConfig,
     Phrase,
     SyncConfig,
     VirtualHostConfig,
@@ -56,6 +57,7 @@ class SectionKind:
     :class:`Configuration` that it becomes. A kind with an ``argument``, which says what follows its
     name in the brackets, may be there any number of times. Where that is a NAME, ``build`` makes the value
     from it and the values of the keys; it raises ``ValueError`` with the key that is at fault before a colon.
+    One of the keys in ``either`` must be there.
     """
 
     name: str
@@ -64,6 +66,7 @@ class SectionKind:
     part: str
     argument: str = ""
     build: Callable[..., Any] | None = None
+    either: tuple[str, ...] = ()
 
     @property
     def example(self) -> str:
@@ -95,9 +98,9 @@ def _cut(phrase: Phrase) -> str | None:
     return f"{LONGEST_PHRASE} octets: ifconfig of FreeBSD, OpenBSD and NetBSD keeps only the first {LONGEST_PHRASE - 1}"
 
 
-def _hook(name: str, action: str, *, shell: bool = False, **settings: Any) -> HookConfig:
+def _hook(name: str, action: str | None = None, *, shell: bool = False, **settings: Any) -> HookConfig:
     try:
-        words = (action,) if shell else values.words(action)
+        words = () if action is None else (action,) if shell else values.words(action)
     except ValueError as error:
         raise ValueError(f"action: {error}") from None
     return HookConfig(name, words, shell=shell, **settings)
@@ -173,24 +176,40 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 Key("peer", unicast.peer4, several=True),
                 Key("peer6", unicast.peer6, several=True),
                 Key("source", unicast.own_address, several=True),
+                Key("plugin", values.plugin),
+                Key("argument", values.text, several=True),
             ),
             make=VirtualHostConfig,
             part="vhids",
             argument="NUMBER@INTERFACE",
         ),
         SectionKind(
+            "link",
+            (
+                Key("plugin", values.plugin),
+                Key("argument", values.text, several=True),
+            ),
+            make=LinkConfig,
+            part="links",
+            argument="INTERFACE",
+            build=LinkConfig,
+        ),
+        SectionKind(
             "hook",
             (
-                Key("action", values.command, required=True),
+                Key("action", values.command),
                 Key("match", values.pattern),
                 Key("type", values.pattern),
                 _number("timeout"),
                 Key("shell", values.switch),
+                Key("plugin", values.plugin),
+                Key("argument", values.text, several=True),
             ),
             make=HookConfig,
             part="hooks",
             argument="NAME",
             build=_hook,
+            either=("action", "plugin"),
         ),
         SectionKind(
             "webhook",
@@ -226,6 +245,8 @@ SECTIONS: Final[Mapping[str, SectionKind]] = {
                 Key("address", unicast.own_address),
                 Key("file", values.absolute_path),
                 Key("content", values.pattern),
+                Key("plugin", values.plugin),
+                Key("argument", values.text, several=True),
                 _number("interval"),
                 _number("timeout"),
                 _number("rise"),

@@ -40,12 +40,18 @@ from carptwist.config.schema import (
     Dialect,
     Knobs,
     Phrase,
+    PlaneKind,
     VirtualHostConfig,
     dialect_fault,
     interface_name_fault,
+    plane_fault,
+    plugin_fault,
 )
 from carptwist.config.unicast import faults
 from carptwist.config.values import phrase
+
+#: Why a section of a kind, such as "hook", cannot have a plug-in of a name; None: it can.
+PluginFault = Callable[[str, str], "str | None"]
 
 #: The keys whose values are addresses of single hosts.
 _OF_ONE_HOST = ("peer", "peer6", "source")
@@ -75,15 +81,18 @@ class Reading(NamedTuple):
     named_lines: Mapping[str, int] = MappingProxyType({})
 
 
-def read(text: str, filename: str, read_file: Callable[[str], str]) -> Reading:
+def read(
+    text: str, filename: str, read_file: Callable[[str], str], fault_of: PluginFault = lambda kind, name: None
+) -> Reading:
     """Read a whole configuration.
 
     :param filename: what the text is called in errors, and what relative paths in it are relative to.
     :param read_file: gives the text of the file with this path; raises ``OSError`` or ``UnicodeError``.
+    :param fault_of: why there is no such plug-in for such a section.
     :raises ConfigurationError: with every error of the text, in the order of its lines. Nothing else
         is raised, whatever the text.
     """
-    return _Reader(filename, read_file).read(text)
+    return _Reader(filename, read_file, fault_of).read(text)
 
 
 @dataclass
@@ -111,9 +120,10 @@ class _Found:
 class _Reader:
     """One reading of one text. Used once."""
 
-    def __init__(self, filename: str, read_file: Callable[[str], str]) -> None:
+    def __init__(self, filename: str, read_file: Callable[[str], str], fault_of: PluginFault) -> None:
         self._filename = filename
         self._read_file = read_file
+        self._fault_of = fault_of
         self._errors: list[Problem] = []
         self._warnings: list[Problem] = []
         self._secrets: list[Secret] = []
@@ -270,11 +280,12 @@ class _Reader:
                 next(iter(found.values.get("plane", ())), None),
             )
         )
-        settings = found.one("advbase", "advskew", "plane", "dialect", "replay", "group")
+        settings = found.one("advbase", "advskew", "plane", "dialect", "replay", "group", "plugin")
         fault = dialect_fault(settings.get("dialect", Dialect.FREEBSD), found.all("address"))
         if fault is not None:
             self._error(found.seen["dialect"], f"{found.label} dialect: {fault}")
-        elif self._unicast(found) and vhid is not None and interface is not None:
+        elif self._unicast(found) and self._plane(found) and vhid is not None and interface is not None:
+            settings["argument"] = found.all("argument")
             settings["peers"], settings["peers6"], settings["sources"] = map(found.all, _OF_ONE_HOST)
             self._vhids.append(VirtualHostConfig(vhid, interface, found.all("address"), phrases, **settings))
             for name in found.all("group"):
@@ -296,6 +307,26 @@ class _Reader:
             self._warn(found.seen["peer"], f"{found.label} peer: ucarp does not hear what is not sent to the group")
         return not wrong
 
+    def _plane(self, found: _Found) -> bool:
+        """Whether the plug-in that holds the addresses can do that, if there is to be one."""
+        plugin = found.one("plugin").get("plugin")
+        fault = plugin_fault(plugin, found.all("argument"))
+        if fault is None and all(found.values.get(key, True) for key in ("plane", "plugin")):
+            fault = plane_fault(found.one("plane").get("plane", PlaneKind.MACVLAN), plugin)
+        if fault is not None:
+            self._error(found.seen.get(fault.partition(" ")[0].rstrip(":"), found.line), f"{found.label} {fault}")
+            return False
+        return self._plugin(found, "vhid")
+
+    def _plugin(self, found: _Found, kind: str) -> bool:
+        """Whether there is the plug-in that a section of a kind has, if it has one."""
+        for line, name in found.values.get("plugin", ()):
+            fault = self._fault_of(kind, name)
+            if fault is not None:
+                self._error(line, f"{found.label} plugin = {name}: {fault}")
+                return False
+        return True
+
     # [hook NAME], [webhook NAME], [check NAME], [sync NAME]
 
     def _named_section(self, section: ini.Section, kind: SectionKind, found: _Found) -> None:
@@ -310,6 +341,9 @@ class _Reader:
         for absent in missing:
             if absent not in found.seen and absent not in found.meant:
                 self._error(section.line, f"{found.label} {absent} is missing")
+        if kind.either and not any(name in found.seen or name in found.meant for name in kind.either):
+            self._error(section.line, f"{found.label} {' or '.join(kind.either)} is missing")
+            return
         settings = found.one(*found.values)
         for key in kind.keys:
             if key.several and key.name in settings:
@@ -324,7 +358,7 @@ class _Reader:
                 if key.name == "secret_file":
                     path = self._whole(found.one(key.name)[key.name])
                     self._secrets.append(Secret(path, found.seen[key.name], "a secret"))
-        if missing or kind.build is None:
+        if missing or kind.build is None or not self._plugin(found, kind.name):
             return
         try:
             there[name] = kind.build(name, **settings)

@@ -91,12 +91,12 @@ def _without_virtual_mac(
 ) -> Iterator[tuple[int, str]]:
     """The clients are divided by virtual MAC: a plane without one has no part in that."""
     for host in hosts:
-        if host.plane is None or host.plane[1] is not PlaneKind.INTERFACE:
+        if host.plane is None or host.plane[1] not in (PlaneKind.INTERFACE, PlaneKind.PLUGIN):
             continue
         for _, address in host.addresses:
             if address.ip in balanced:
                 text = f"{balanced[address.ip]} divides the clients of {address.ip} among virtual MACs: macvlan or none"
-                yield host.plane[0], f"{host.label} plane = interface: {text}"
+                yield host.plane[0], f"{host.label} plane = {host.plane[1].value}: {text}"
                 break
 
 

@@ -55,6 +55,7 @@ class PlaneKind(Enum):
     MACVLAN = "macvlan"
     INTERFACE = "interface"
     NONE = "none"
+    PLUGIN = "plugin"
 
 
 class Dialect(Enum):
@@ -114,6 +115,28 @@ def group_name_fault(name: str) -> str | None:
     return None
 
 
+def plugin_name_fault(name: str) -> str | None:
+    """Why no plug-in can have this name, or None."""
+    return group_name_fault(name)
+
+
+def plugin_fault(plugin: str | None, argument: tuple[str, ...]) -> str | None:
+    """Why a plug-in cannot be asked for like this, with the key before a colon, or None."""
+    if plugin is None:
+        return "argument: of use with plugin alone, which is missing" if argument else None
+    fault = plugin_name_fault(plugin)
+    return f"plugin = {plugin}: {fault}" if fault is not None else None
+
+
+def plane_fault(plane: PlaneKind, plugin: str | None) -> str | None:
+    """Why a plane and the name of a plug-in do not go together, with the key before a colon, or None."""
+    if plane is PlaneKind.PLUGIN and plugin is None:
+        return "plane = plugin: plugin is missing: the name of the one that holds the addresses"
+    if plane is not PlaneKind.PLUGIN and plugin is not None:
+        return f"plugin = {plugin}: of use with plane = plugin alone"
+    return None
+
+
 @dataclass(frozen=True)
 class Knobs:
     """The host-wide settings, under the names of the sysctls ``net.inet.carp.*``."""
@@ -155,7 +178,8 @@ class VirtualHostConfig:
     advbase is in seconds, advskew in 1/256 s. ``phrases``: the first signs, all verify; without any
     the key is twenty zero octets, as in the kernels. With ``peers`` (IPv4) or ``peers6`` the advertisements of
     that family go to those hosts alone, and come from them alone. ``sources``: the own addresses to send from, one
-    of each family at most. ``group``: the vhids of a host that have the same one move together.
+    of each family at most. ``group``: the vhids of a host that have the same one move together. ``plugin`` names what
+    holds the addresses where ``plane`` is PLUGIN, and ``argument`` is what that is told, a text a line.
     """
 
     vhid: int
@@ -171,6 +195,8 @@ class VirtualHostConfig:
     peers: tuple[IPv4Address, ...] = ()
     peers6: tuple[IPv6Address, ...] = ()
     sources: tuple[HostAddress, ...] = ()
+    plugin: str | None = None
+    argument: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _within(vhid=self.vhid, advbase=self.advbase, advskew=self.advskew)
@@ -183,6 +209,9 @@ class VirtualHostConfig:
         fault = group_name_fault(self.group) if self.group is not None else None
         if fault is not None:
             raise ValueError(f"group = {self.group}: {fault}")
+        fault = plugin_fault(self.plugin, self.argument) or plane_fault(self.plane, self.plugin)
+        if fault is not None:
+            raise ValueError(fault)
         for key, given in (("peer", self.peers), ("peer6", self.peers6), ("source", self.sources)):
             for each in given:
                 fault = host_fault(each)
@@ -206,23 +235,46 @@ class VirtualHostConfig:
 
 
 @dataclass(frozen=True)
+class LinkConfig:
+    """One ``[link INTERFACE]`` section: by which plug-in frames enter and leave there, and what that is told. Without
+    one they do by packet sockets of this host."""
+
+    name: str
+    plugin: str | None = None
+    argument: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        fault = interface_name_fault(self.name) or plugin_fault(self.plugin, self.argument)
+        if fault is not None:
+            raise ValueError(fault)
+
+
+@dataclass(frozen=True)
 class HookConfig:
-    """One ``[hook NAME]`` section.
+    """One ``[hook NAME]`` section: exactly one of ``action`` and ``plugin``.
 
     ``match`` and ``type`` are regular expressions over the whole of VHID@INTERFACE and of the new state. ``action`` are
-    the words of a command, or with ``shell`` one text for sh(1). ``timeout`` is in seconds.
+    the words of a command, or with ``shell`` one text for sh(1). ``argument`` is what the plug-in is told, a text a
+    line. ``timeout`` is in seconds.
     """
 
     name: str
-    action: tuple[str, ...]
+    action: tuple[str, ...] = ()
     match: str = ".*"
     type: str = ".*"
     timeout: int = 10
     shell: bool = False
+    plugin: str | None = None
+    argument: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _within(timeout=self.timeout)
-        if not self.action or not self.action[0]:
+        if self.plugin is not None and (self.action or self.shell):
+            raise ValueError(f"{'action' if self.action else 'shell'}: together with plugin: leave one of them")
+        fault = plugin_fault(self.plugin, self.argument)
+        if fault is not None:
+            raise ValueError(fault)
+        if self.plugin is None and (not self.action or not self.action[0]):
             raise ValueError("action: there is no command")
 
 
@@ -283,12 +335,14 @@ CHECK_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "command": (),
     "interface": ("address",),
     "file": ("content",),
+    "plugin": ("argument",),
 }
 
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """One ``[check NAME]`` section: exactly one of ``url``, ``command`` (its words), ``interface`` and ``file``.
+    """One ``[check NAME]`` section: exactly one of ``url``, ``command`` (its words), ``interface``, ``file`` and
+    ``plugin``.
 
     ``interval`` and ``timeout`` are in seconds, ``rise`` and ``fall`` in results in a row, ``demote`` in 1/256 s.
     ``body`` and ``content`` are regular expressions that must be found somewhere. ``authorities`` are the certificates,
@@ -305,6 +359,8 @@ class CheckConfig:
     address: HostAddress | None = None
     file: str | None = None
     content: str | None = None
+    plugin: str | None = None
+    argument: tuple[str, ...] = ()
     interval: int = 2
     timeout: int = 1
     rise: int = 2
@@ -320,6 +376,9 @@ class CheckConfig:
             )
         if self.command is not None and not (self.command and self.command[0]):
             raise ValueError("command: there is no command")
+        fault = plugin_fault(self.plugin, self.argument)
+        if fault is not None:
+            raise ValueError(fault)
 
     @property
     def _kinds(self) -> tuple[str, ...]:
@@ -327,7 +386,7 @@ class CheckConfig:
 
     @property
     def kind(self) -> str:
-        """Which of the four it is, by its key."""
+        """Which of them it is, by its key."""
         return self._kinds[0]
 
 
@@ -416,3 +475,4 @@ class Configuration:
     syncs: tuple[SyncConfig, ...] = ()
     checks: tuple[CheckConfig, ...] = ()
     webhooks: tuple[WebhookConfig, ...] = ()
+    links: tuple[LinkConfig, ...] = ()

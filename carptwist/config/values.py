@@ -28,6 +28,7 @@ from carptwist.config.schema import (
     TlsListen,
     group_name_fault,
     interface_name_fault,
+    plugin_name_fault,
 )
 
 #: What an address on the web may be made of (RFC 3986), without the fragment, which never leaves the client.
@@ -91,6 +92,21 @@ def group(text: str) -> str:
     fault = group_name_fault(text)
     if fault is not None:
         raise ValueError(fault)
+    return text
+
+
+def plugin(text: str) -> str:
+    """The name of a plug-in."""
+    fault = plugin_name_fault(text)
+    if fault is not None:
+        raise ValueError(fault)
+    return text
+
+
+def text(text: str) -> str:
+    """What somebody else understands: any characters that can be seen."""
+    if not text.isprintable():
+        raise ValueError("holds a control character")
     return text
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from carptwist.config.problems import ConfigurationError, Problem
+from carptwist.config.reader import PluginFault
 from carptwist.config.rules import VirtualHostLines, conflicts
 from carptwist.config.schema import Configuration, VirtualHostConfig
 from carptwist.config.unicast import HostAddress
@@ -17,12 +18,18 @@ from carptwist.config.values import address_fault
 _LINE = re.compile(r", (?:on|after) line [0-9]+")
 
 
-def demand_whole(configuration: Configuration) -> None:
+def demand_whole(configuration: Configuration, fault_of: PluginFault = lambda kind, name: None) -> None:
     """Nothing, if its parts go together.
 
+    :param fault_of: why there is no such plug-in for such a section.
     :raises ConfigurationError: with everything that is wrong, each problem at line 0 of "configuration".
     """
-    found = [*_addresses(configuration), *_names(configuration), *_of_several(configuration)]
+    found = [
+        *_addresses(configuration),
+        *_names(configuration),
+        *_of_several(configuration),
+        *_plugins(configuration, fault_of),
+    ]
     if found:
         raise ConfigurationError(Problem("configuration", 0, text) for text in found)
 
@@ -41,6 +48,7 @@ def _names(configuration: Configuration) -> Iterator[str]:
         ("webhook", configuration.webhooks),
         ("check", configuration.checks),
         ("sync", configuration.syncs),
+        ("link", configuration.links),
     ):
         names = [section.name for section in sections]
         for name in sorted({name for name in names if names.count(name) > 1}):
@@ -48,6 +56,19 @@ def _names(configuration: Configuration) -> Iterator[str]:
     devd = configuration.devd
     if devd is not None and devd.unix == configuration.control.unix:
         yield f"[devd] unix = {devd.unix}: is the socket of [control] already"
+
+
+def _plugins(configuration: Configuration, fault_of: PluginFault) -> Iterator[str]:
+    for kind, sections in (
+        ("vhid", configuration.vhids),
+        ("link", configuration.links),
+        ("hook", configuration.hooks),
+        ("check", configuration.checks),
+    ):
+        for section in sections:
+            fault = fault_of(kind, section.plugin) if section.plugin is not None else None
+            if fault is not None:
+                yield f"[{kind} {section.name}] plugin = {section.plugin}: {fault}"
 
 
 def _of_several(configuration: Configuration) -> Iterator[str]:

@@ -300,10 +300,10 @@ class Desk:
             if remedy is not None:
                 raise RefusedError(f"{ip} belongs to {vhost.name} already: an address has one virtual host{remedy}")
             for each in (vhost.config, config):
-                if each.plane is PlaneKind.INTERFACE:
+                if each.plane in (PlaneKind.INTERFACE, PlaneKind.PLUGIN):
                     raise RefusedError(
                         f"{ip} belongs to {vhost.name} already, and {knob_of(ip)} divides clients among virtual MACs: "
-                        f"plane = interface of {each.name} has none"
+                        f"plane = {each.plane.value} of {each.name} has none"
                     )
 
     def _still_balanced(self, name: str, value: str) -> None:

@@ -29,6 +29,7 @@ class StatusReport:
     :param wall: seconds since the epoch.
     :param loaded: gives the configuration as it was read last, which may not be all that runs.
     :param checks: the checks as JSON-able values; it is given what renders a moment of the clock.
+    :param plugins: how the plug-ins in use have fared, likewise.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class StatusReport:
         wall: Callable[[], float],
         loaded: Callable[[], Configuration],
         checks: Callable[[Callable[[float], str]], list[dict[str, Any]]] = lambda _: [],
+        plugins: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
+        self._plugins = plugins
         self._checks = checks
         self._loaded = loaded
         self._roster = roster
@@ -74,6 +77,7 @@ class StatusReport:
             "unsaved": self._unsaved(),
             "maintenance": roster.last_resort,
             "checks": self._checks(self._time),
+            "plugins": self._plugins(),
             "stats": roster.counters.as_dict(),
             "lateness": {"times": roster.counters.late, "longest": round(roster.counters.most_late, 3)},
             "vhids": [self._vhid(vhost, loaded.get(vhost.name)) for vhost in roster.all()],

@@ -13,18 +13,18 @@ they see the beginning and the end. A hook's failure, or its slowness, never tou
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from carptwist.config.schema import HookConfig
-from carptwist.hooks.action import Outcome, run
+from carptwist.hooks.action import run
 
 #: Hooks of so many vhids run at the same time.
 THREADS = 8
@@ -56,13 +56,42 @@ class Change(NamedTuple):
         }
 
 
+class Ended(Protocol):
+    """How a reaction ended; its text says so."""
+
+    @property
+    def succeeded(self) -> bool: ...
+
+
+class Target(Protocol):
+    """What a hook does that is no command."""
+
+    def changed(self, change: Change) -> Deferred[Any]:
+        """Do it. Fires with how it ended, an :class:`Ended`, and never fails."""
+
+    def stop(self) -> Deferred[None]:
+        """Nothing more comes."""
+
+
+def _nothing_else(hook: HookConfig) -> Target:
+    raise NotImplementedError(f"[hook {hook.name}] has a plug-in, and there are none")
+
+
 class Hooks:
-    """Runs the hooks of a configuration. Between :meth:`start` and :meth:`finish`."""
+    """Runs the hooks of a configuration. Between :meth:`start` and :meth:`finish`.
+
+    :param make: makes what a hook does that is no command.
+    """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, hooks: Sequence[HookConfig]) -> None:
+    def __init__(
+        self, reactor: Any, hooks: Sequence[HookConfig], make: Callable[[HookConfig], Target] = _nothing_else
+    ) -> None:
         self._reactor = reactor
+        self._make = make
+        self._targets: dict[str, tuple[HookConfig, Target]] = {}
+        self._stopping: list[Deferred[None]] = []
         self.replace(hooks)
         self._pool = ThreadPool(minthreads=0, maxthreads=THREADS, name="carptwist hooks")
         self._busy: set[str] = set()  # the vhids whose hooks are at work
@@ -72,6 +101,11 @@ class Hooks:
     def replace(self, hooks: Sequence[HookConfig]) -> None:
         """From the next change on these hooks; what is at work for a change is not interrupted."""
         self._hooks = [(hook, re.compile(hook.match), re.compile(hook.type)) for hook in hooks]
+        for name, (config, target) in tuple(self._targets.items()):
+            if config not in hooks:
+                del self._targets[name]
+                self._stopping = [each for each in self._stopping if not each.called]
+                self._stopping.append(target.stop())
 
     def start(self) -> None:
         """Be ready to run."""
@@ -93,19 +127,35 @@ class Hooks:
         finished: Deferred[None] = Deferred()
         self._idle.append(finished)
         self._tell_if_idle()
-        return finished.addCallback(lambda _: self._pool.stop())
+        return finished.addCallback(lambda _: self._end())
+
+    def _end(self) -> Deferred[None]:
+        self._pool.stop()
+        self._hooks = []
+        ending = [*self._stopping, *(target.stop() for _, target in self._targets.values())]
+        return DeferredList(ending).addCallback(lambda _: None)
 
     @inlineCallbacks
     def _work(self, change: Change) -> Generator[Deferred[Any], Any, None]:
         latest: Change | None = change
         while latest is not None:
             for hook in self._matching(latest):
+                if hook.plugin is not None:
+                    outcome = yield self._target(hook).changed(latest)
+                    self._report(hook, latest, outcome, "")
+                    continue
                 words = command(hook, latest)
                 outcome = yield deferToThreadPool(
                     self._reactor, self._pool, run, words, latest.variables(), hook.timeout
                 )
-                self._report(hook, latest, outcome)
+                said = outcome.output and outcome.code is not None
+                self._report(hook, latest, outcome, f": {outcome.output}" if said else "")
             latest = self._waiting.pop(latest.subsystem, None)
+
+    def _target(self, hook: HookConfig) -> Target:
+        if hook.name not in self._targets:
+            self._targets[hook.name] = hook, self._make(hook)
+        return self._targets[hook.name][1]
 
     def _done(self, _: None, lane: str) -> None:
         self._busy.discard(lane)
@@ -126,7 +176,7 @@ class Hooks:
             if match.fullmatch(change.subsystem) and kind.fullmatch(change.state)
         ]
 
-    def _report(self, hook: HookConfig, change: Change, outcome: Outcome) -> None:
+    def _report(self, hook: HookConfig, change: Change, outcome: Ended, output: str) -> None:
         log = self._log.info if outcome.succeeded else self._log.warn
         log(
             "carp: hook {hook}: {subsystem} {type}: {outcome}{output}",
@@ -134,7 +184,7 @@ class Hooks:
             subsystem=change.subsystem,
             type=change.state,
             outcome=outcome,
-            output=f": {outcome.output}" if outcome.output and outcome.code is not None else "",
+            output=output,
         )
 
     def _failed(self, failure: Failure) -> None:

@@ -23,7 +23,6 @@ from functools import partial
 from typing import Any
 
 from twisted.application.internet import ClientService, backoffPolicy
-from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks, maybeDeferred, succeed
 from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString
 from twisted.internet.error import ConnectionClosed
@@ -33,6 +32,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist import __version__
+from carptwist.child import Child
 from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
 from carptwist.control.client import ClientProtocol, ControlClient, Event
 from carptwist.control.commands import PROTOCOL, Hello, RefusedError
@@ -119,7 +119,7 @@ class _Waiting:
         self.fired: Deferred[None] = Deferred(lambda _: None)
 
 
-class CarpClient(Service):
+class CarpClient(Child):
     """A connection to a daemon that is made anew whenever it is lost, while the service runs.
 
     Calls may fail with :class:`carptwist.api.RefusedError`, with ``ConnectionClosed`` if the daemon goes away before it

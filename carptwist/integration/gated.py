@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from carptwist.child import Child
 from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
 from carptwist.integration.client import CarpClient, canonical, connect, control_endpoint
 from carptwist.integration.gate import Gate, boottime
@@ -21,7 +22,7 @@ SETTLE_SECONDS = 3.0
 PATIENCE_SECONDS = 2.0
 
 
-class CarpGatedService(MultiService):
+class CarpGatedService(Child, MultiService):
     """Its children are started when this host holds the addresses of a virtual host, and stopped when it does not.
 
     ::

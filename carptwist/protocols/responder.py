@@ -100,13 +100,15 @@ class Responder:
         """The vhid whose address somebody else claims by telling this MAC for it; None if nobody's."""
         carriers = self._carriers(address)
         holder = next((each for each in carriers if each.holding), None)
-        if holder is None:
-            return None
+        if holder is None or not holder.plane.link_address:
+            return None  # nobody's, or at a MAC that we do not know
         rightful = carriers if self._balances(address) else [holder]
         return None if mac in [each.plane.link_address for each in rightful] else holder
 
     def _announced(self, vhost: IVirtualHost, version: int) -> list[bytes]:
-        """The packed addresses of a family that may be announced to everybody."""
+        """The packed addresses of a family that may be announced to everybody; none without a MAC to tell."""
+        if not vhost.plane.link_address:
+            return []
         addresses: Iterable[AddressWithPrefix] = vhost.config.addresses
         packed = [address.ip.packed for address in addresses if address.version == version]
         return [address for address in packed if not self._balances(address)]

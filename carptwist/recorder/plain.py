@@ -68,6 +68,8 @@ def of_config(config: VirtualHostConfig) -> Plain:
         "peers": [str(each) for each in config.peers],
         "peers6": [str(each) for each in config.peers6],
         "sources": [str(each) for each in config.sources],
+        "plugin": config.plugin,
+        "argument": list(config.argument),
     }
 
 
@@ -78,6 +80,7 @@ def to_config(plain: Plain) -> VirtualHostConfig:
     settings["plane"] = PlaneKind(plain["plane"])
     settings["dialect"] = Dialect(plain["dialect"])
     settings["replay"] = ReplayMode(plain["replay"])
+    settings["argument"] = tuple(plain.get("argument", ()))  # what was recorded before there were any has none
     for name in ("peers", "peers6", "sources"):
         settings[name] = tuple(map(ip_address, plain[name]))
     return VirtualHostConfig(**settings)

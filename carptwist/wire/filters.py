@@ -57,6 +57,7 @@ _LOADS = {
     "ldh": 0x28,
     "ldb": 0x30,
 }
+_WIDTHS = {0x20: 4, 0x28: 2, 0x30: 1}
 _METADATA = {
     # SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT: a load from there asks the kernel, not the frame.
     "vlan_avail": 0xFFFFF000 + 48,
@@ -84,6 +85,28 @@ def neighbor() -> bytes:
 def reject_all() -> bytes:
     """Nothing: for a socket that only sends, and for the moment between opening and binding."""
     return assemble("ret #0")
+
+
+def accepts(program: bytes, frame: bytes) -> bool:
+    """Whether a program lets a whole Ethernet frame, without a tag, pass: for links that are no packet sockets.
+
+    :param program: one that :func:`assemble` has made.
+    """
+    accumulator = place = 0
+    while True:
+        code, hit, miss, operand = _INSTRUCTION.unpack_from(program, INSTRUCTION_LENGTH * place)
+        place += 1
+        if code == _RETURN:
+            return bool(operand)
+        if code == _JUMP_EQUAL:
+            place += hit if accumulator == operand else miss
+        elif operand in _METADATA.values():
+            accumulator = 0  # there was no tag
+        else:
+            loaded = frame[operand : operand + _WIDTHS[code]]
+            if len(loaded) < _WIDTHS[code]:
+                return False  # as the kernel does
+            accumulator = int.from_bytes(loaded, "big")
 
 
 def assemble(source: str) -> bytes:

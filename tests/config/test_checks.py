@@ -46,10 +46,10 @@ def test_one_of_four() -> None:
 def test_neither_none_nor_two() -> None:
     """At the section's line, or at that of the first."""
     assert errors("interval = 1") == [
-        "4: [check web] it: a check has exactly one of url, command, interface, file",
+        "4: [check web] it: a check has exactly one of url, command, interface, file, plugin",
     ]
     assert errors("interval = 1", "file = /x", "command = y") == [
-        "4: [check web] command and file: a check has exactly one of url, command, interface, file"
+        "4: [check web] command and file: a check has exactly one of url, command, interface, file, plugin"
     ]
 
 

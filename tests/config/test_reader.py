@@ -145,7 +145,7 @@ log = 8
         "8: [vhid 300@em0] advskew = 300: must be 0 to 254",
         "10: [vhid 1@em0] adress is an unknown key: did you mean address?",
         "11: [vhid 1@em0] advbase has no value",
-        "12: [vhid 1@em0] plane = bridge: must be macvlan, interface or none",
+        "12: [vhid 1@em0] plane = bridge: must be macvlan, interface, none or plugin",
         "13: [vhid 2@em0] address is missing: a virtual host has at least one",
         "16: [bogus] is an unknown section: there are " + ", ".join(kind.example for kind in SECTIONS.values()),
         "18: [carp] a second time: add to the one on line 2",
@@ -214,7 +214,7 @@ def test_what_a_hook_can_get_wrong() -> None:
         "5: [hook a] action: no closing quotation",
         "7: [hook b] match = (: is no regular expression: missing ), unterminated subpattern at position 0",
         "9: [hook b] a second time: each hook has a name of its own",
-        "11: [hook c] action is missing",
+        "11: [hook c] action or plugin is missing",
         "12: [hook c] timeout = 0: must be 1 to 3600",
         "13: [hook] is no section: did you mean [hook NAME]?",
     ]

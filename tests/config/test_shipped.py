@@ -23,13 +23,15 @@ EVERY_KEY = [pytest.param(kind, key, id=f"{kind.name}-{key.name}") for kind in S
 #: A setting behind a single # and no blank: the default, commented out.
 COMMENTED_OUT = re.compile(r"^#(?=[a-z0-9_]+ =)", re.MULTILINE)
 #: One that excludes another that is set, or names a file.
-EXCLUSIVE = re.compile(r"^#(?=(pass_file|ca_file|secret_file|command|interface|file|address|content) =)", re.MULTILINE)
+EXCLUSIVE = re.compile(
+    r"^#(?=(pass_file|ca_file|secret_file|command|interface|file|address|content|plugin|argument) =)", re.MULTILINE
+)
 
 
 def default(kind: SectionKind, key: Key) -> str | None:
     """The default of a key as one would write it, None where there is none."""
     found = {field.name: field.default for field in fields(kind.make)}.get(key.name, MISSING)
-    if found is MISSING or found is None:
+    if found is MISSING or found is None or found == ():
         return None
     if isinstance(found, bool):
         return "yes" if found else "no"
@@ -96,7 +98,7 @@ def test_the_sample_knows_no_key_that_the_reader_does_not() -> None:
     text = EXCLUSIVE.sub("# ", SAMPLE)
     assert read(COMMENTED_OUT.sub("", text), "conf/carp.ini", str).warnings == ()
     names = "group|peer6?|source|body|header|secret|retry|telnet|ssh|authorized_keys|host_key|passwd"
-    names += "|tls|certificate|key|clients"
+    names += "|tls|certificate|key|clients|plugin|argument"
     text = COMMENTED_OUT.sub("", re.sub(rf"^#(?=({names}) =)", "# ", text, flags=re.MULTILINE))
     assert text != SAMPLE
     assert read(text, "conf/carp.ini", str).configuration == read(SAMPLE, "conf/carp.ini", str).configuration

@@ -50,7 +50,7 @@ def test_numbers_are_written_in_decimal_digits(text: str) -> None:
 def test_planes_have_names() -> None:
     """Each plane is known by its name, and the refusal of another names them all."""
     assert [values.plane(kind.value) for kind in PlaneKind] == list(PlaneKind)
-    assert refusal(values.plane, "bridge") == "must be macvlan, interface or none"
+    assert refusal(values.plane, "bridge") == "must be macvlan, interface, none or plugin"
 
 
 def test_paths_that_must_mean_the_same_everywhere_begin_at_the_root() -> None:

@@ -55,17 +55,20 @@ follow_imports = silent
 """
 
 
+PLUGINS = ROOT / "conf" / "examples" / "plugins"
+
+
 def check(directory: Path, program: str) -> subprocess.CompletedProcess[str]:
     """What ``mypy --strict`` says of a program."""
     (directory / "program.py").write_text(program)
     return strictly(directory, "program.py")
 
 
-def strictly(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def strictly(directory: Path, *words: str, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run ``mypy --strict`` somewhere."""
     (directory / "mypy.ini").write_text(CONFIGURATION)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "mypy.ini", *words]
-    environment = {**os.environ, "MYPYPATH": str(ROOT)}
+    environment = {**os.environ, "MYPYPATH": f"{ROOT}:{path}"}
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -85,4 +88,6 @@ def test_the_examples(tmp_path: Path) -> None:
     examples = sorted(map(str, (ROOT / "conf" / "examples" / "twisted").glob("*.py")))
     assert len(examples) >= 4
     checked = strictly(tmp_path, "--allow-untyped-calls", "--no-warn-unused-ignores", *examples)
+    assert checked.returncode == 0, checked.stdout
+    checked = strictly(tmp_path, "-p", "carptwist_examples", path=PLUGINS)
     assert checked.returncode == 0, checked.stdout

@@ -99,6 +99,14 @@ def test_cut_short(length: int) -> None:
             assert not passes(program, frame[:length]) or name == owner
 
 
+def test_for_links_that_are_no_packet_sockets() -> None:
+    """What the package itself says of a frame is what the kernel says, however short it is."""
+    for program in PROGRAMS.values():
+        for _, frame in FRAMES:
+            for length in range(len(frame) + 1):
+                assert filters.accepts(program, frame[:length]) is passes(program, frame[:length])
+
+
 def new_namespace() -> list[str]:
     """A command that runs another in a network namespace of its own; skips where that is not possible."""
     unshare = shutil.which("unshare")
