@@ -71,4 +71,5 @@ class CommandPlane:
                 raise PlaneError(f"{program} {' '.join(arguments)}: exit code {code}: {told}")
 
         running = getProcessOutputAndValue(program, arguments, env=None, reactor=self._reactor)
-        return running.addCallback(ended)
+        done: Deferred[None] = running.addCallback(ended)
+        return done

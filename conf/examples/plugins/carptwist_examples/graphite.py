@@ -35,7 +35,8 @@ class Graphite:
             protocol.transport.write(line.encode())
             protocol.transport.loseConnection()
 
-        return connectProtocol(self._endpoint, Protocol()).addCallback(connected)
+        telling: Deferred[None] = connectProtocol(self._endpoint, Protocol()).addCallback(connected)
+        return telling
 
     def stop(self) -> Deferred[None]:
         return succeed(None)
