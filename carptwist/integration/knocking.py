@@ -33,6 +33,9 @@ class Knocking:
         self._where = where
         self._trouble = ""
 
+    def __repr__(self) -> str:
+        return f"<the daemon at {self._where}>"
+
     @inlineCallbacks
     def connect(self, protocolFactory: IProtocolFactory) -> Generator[Deferred[Any], Any, IProtocol]:
         """Fires when it is connected. May be cancelled; does not fail otherwise."""

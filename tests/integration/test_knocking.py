@@ -49,6 +49,7 @@ class KnockingTests(SynchronousTestCase):
     def test_it_connects_in_the_end(self) -> None:
         """However long that takes; what is wrong is told when it becomes something else."""
         verifyObject(IStreamClientEndpoint, self.knocking)
+        self.assertEqual(repr(self.knocking), "<the daemon at /run/here.sock>")
         connecting = self.knocking.connect(Factory())
         self.clock.pump([KNOCK_SECONDS] * 600)
         self.door.trouble = ConnectError(string="no right to")
