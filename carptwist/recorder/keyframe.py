@@ -39,8 +39,7 @@ _BLANK_MAC = bytes(6)
 def is_quiet(node: Node) -> bool:
     """Whether a keyframe can be taken now."""
     return not any(
-        not vhost._agenda.is_idle or {"start", "stop", "memory"} & vhost._obstacles.keys()
-        for vhost in node.roster.all()
+        not vhost.agenda.is_idle or {"start", "stop", "memory"} & vhost._obstacles.keys() for vhost in node.roster.all()
     )
 
 
@@ -90,11 +89,11 @@ def restore(node: Node, keyframe: Plain) -> None:
     for each in keyframe["attachments"]:
         _restore_attachment(node._attachments[each["link"]["name"]], each)
     for each, vhost in zip(keyframe["vhosts"], roster.all(), strict=True):
-        vhost._voice = node._attachments[vhost.config.interface]._voice
-        vhost._agenda = Agenda(vhost._plane_failed)  # what was asked of the plane on the way is left undone
+        vhost.connection.voice = node._attachments[vhost.config.interface]._voice
+        vhost.agenda = Agenda(vhost.custody.failed)  # what was asked of the plane on the way is left undone
         _restore_deadline(vhost._deadline, each["deadline"])
-        _restore_deadline(vhost._retry, each["retry"])
-        _restore_deadline(vhost._tenure._again, each["tenure"]["again"])
+        _restore_deadline(vhost.custody._retry, each["retry"])
+        _restore_deadline(vhost.custody.tenure._again, each["tenure"]["again"])
     _restore_deadline(roster._expiry, keyframe["expiry"])
     node.groups._groups = {name: _to_group(group) for name, group in keyframe["groups"].items()}
     _restore_deadline(node.groups._deadline, keyframe["review"])
@@ -104,8 +103,8 @@ def _deadlines(node: Node) -> Iterator[Deadline]:
     yield node.roster._expiry
     for vhost in node.roster.all():
         yield vhost._deadline
-        yield vhost._retry
-        yield vhost._tenure._again
+        yield vhost.custody._retry
+        yield vhost.custody.tenure._again
     for attachment in node._attachments.values():
         yield attachment._retry
         voice = attachment._voice
@@ -134,14 +133,14 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
         "counter": vhost.counter._last,
         "anew": vhost.counter._anew,
         "reserved": sorted(vhost.counter._reserved.items()),
-        "holds": vhost._holds,
-        "tenure": _of_tenure(vhost._tenure),
+        "holds": vhost.custody.held,
+        "tenure": _of_tenure(vhost.custody.tenure),
         "transitions": vhost.transitions,
         "received": vhost.received,
         "obstacles": list(vhost._obstacles.items()),
-        "has_spoken": vhost._has_spoken,
-        "retry_seconds": vhost._retry_seconds,
-        "link": plain.of_link(vhost._link),
+        "has_spoken": vhost.speech.has_been_heard,
+        "retry_seconds": vhost.custody._retry_seconds,
+        "link": plain.of_link(vhost.connection.link),
         "sending": [sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row],
         "machine": {
             "preempt": machine.preempt,
@@ -162,7 +161,7 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
         "peers": [_of_peer(peer) for peer in peers.all()],
         "family_heard": sorted(peers._family_heard.items()),
         "deadline": _of_deadline(vhost._deadline),
-        "retry": _of_deadline(vhost._retry),
+        "retry": _of_deadline(vhost.custody._retry),
     }
 
 
@@ -173,14 +172,14 @@ def _restore_vhost(vhost: VirtualHost, state: Plain) -> None:
     vhost.counter._last = state["counter"]
     vhost.counter._anew = state["anew"]
     vhost.counter._reserved = dict(state["reserved"])
-    vhost._holds = state["holds"]
+    vhost.custody.held = state["holds"]
     _restore_tenure(vhost, state["tenure"])
     vhost.transitions = state["transitions"]
     vhost.received = state["received"]
     vhost._obstacles = dict(map(tuple, state["obstacles"]))
-    vhost._has_spoken = state["has_spoken"]
-    vhost._retry_seconds = state["retry_seconds"]
-    vhost._link = plain.to_link(state["link"])
+    vhost.speech.has_been_heard = state["has_spoken"]
+    vhost.custody._retry_seconds = state["retry_seconds"]
+    vhost.connection.link = plain.to_link(state["link"])
     sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row = state["sending"]
     rules = state["machine"]
     machine.preempt = rules["preempt"]
@@ -216,7 +215,7 @@ def _of_tenure(tenure: Tenure) -> Plain:
 
 
 def _restore_tenure(vhost: VirtualHost, state: Plain) -> None:
-    tenure = vhost._tenure
+    tenure = vhost.custody.tenure
     if state["until"] < float("inf"):
         tenure.begin(Will((), 0, ()))  # so that its guard knows whom to tell
     tenure._until = state["until"]

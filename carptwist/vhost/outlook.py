@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from ipaddress import ip_address
 
 from twisted.logger import Logger
 
 from carptwist.config.schema import VirtualHostConfig
-from carptwist.interfaces import LinkState
+from carptwist.election.precedence import master_down_seconds
+from carptwist.interfaces import Hearing, LinkState
+from carptwist.vhost.peers import Peers
 from carptwist.vhost.sources import Address, off_link
 
 #: The advice about a peer that speaks one family only is not repeated more often.
@@ -43,20 +45,29 @@ class Outlook:
                 interface=link.name,
             )
 
-    def compare_families(self, now: float, name: str, heard: Sequence[int], own: Sequence[int]) -> None:
-        """A peer that sends one family only lets the other one's timeout fire, again and again.
+    def tell_phrase(self, config: VirtualHostConfig, hearing: Hearing) -> None:
+        """Somebody is heard who was not, or who signs with another pass phrase now: while these are being exchanged it
+        is good to know who has the new one."""
+        if len(config.phrases) > 1:
+            self._log.info(
+                "carp: {name}: {source} signs with pass phrase {phrase} of {number}",
+                name=config.name,
+                source=ip_address(hearing.source),
+                phrase=hearing.phrase + 1,
+                number=len(config.phrases),
+            )
 
-        :param heard: the families of which anything was heard within the timeout.
-        :param own: those that the virtual host has addresses of.
-        """
-        missing = [family for family in own if family not in heard]
+    def compare_families(self, now: float, config: VirtualHostConfig, peers: Peers) -> None:
+        """A timeout has fired: a peer that sends one family only lets the other one's do so again and again."""
+        heard = peers.heard_since(now - master_down_seconds(config.advbase, config.advskew))
+        missing = sorted({address.version for address in config.addresses}.difference(heard))
         if not heard or not missing or now - self._compared_at < ADVICE_SECONDS:
             return
         self._compared_at = now
         self._log.warn(
             "carp: {name}: another node is heard over IPv{heard} alone, while this one has IPv{missing} addresses as "
             "well: they will take the addresses from one another until both have the same ones",
-            name=name,
+            name=config.name,
             heard=heard[0],
             missing=missing[0],
         )

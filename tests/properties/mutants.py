@@ -23,7 +23,8 @@ from carptwist.election.state import State
 from carptwist.interfaces import Will
 from carptwist.simulation import system
 from carptwist.simulation.guard import MemoryGuard
-from carptwist.vhost import surroundings, virtualhost
+from carptwist.vhost import custody, surroundings, virtualhost
+from carptwist.vhost.custody import Custody
 from carptwist.vhost.tenure import Tenure
 from carptwist.vhost.virtualhost import VirtualHost
 
@@ -94,7 +95,7 @@ class GoesOnThoughLate(VirtualHost):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.machine.__class__ = _NeverLapses
-        self._tenure.__class__ = _NeverEnds
+        self.custody.tenure.__class__ = _NeverEnds
 
 
 class WaitsTwiceAsLong(Machine):
@@ -110,8 +111,8 @@ class NeverAdvertisesAgain(Machine):
         return effects
 
 
-class DoesNotRelease(VirtualHost):
-    def _release(self, *_: Any) -> Deferred[None]:
+class DoesNotRelease(Custody):
+    def release(self, *_: Any) -> Deferred[None]:
         return succeed(None)
 
 
@@ -182,7 +183,7 @@ MUTANTS = (
     Mutant("goes on though its lease is over", "late is lost", node, "VirtualHost", GoesOnThoughLate),
     Mutant("waits twice as long", "in time", surroundings.Ordinary, "machine", WaitsTwiceAsLong),
     Mutant("a MASTER falls silent", "one owner", surroundings.Ordinary, "machine", NeverAdvertisesAgain),
-    Mutant("a BACKUP does not release", "no address without MASTER", node, "VirtualHost", DoesNotRelease),
+    Mutant("a BACKUP does not release", "no address without MASTER", virtualhost, "Custody", DoesNotRelease),
     Mutant("a counter is repeated", "one owner", virtualhost, "Counter", RepeatsItsCounter),
     Mutant("believes its own", "replays change nothing", surroundings, "Replay", BelievesReplaysOfItsOwn, True),
     Mutant("remembers nothing", "replays change nothing", surroundings, "Replay", RemembersNothingHeard, True),
@@ -191,8 +192,8 @@ MUTANTS = (
     Mutant("the guard misses the end", "nobody left behind", system, "MemoryGuard", NeverHearsOfTheEnd),
     Mutant("the guard does not bow out", "the guard bows out", system, "MemoryGuard", BowsOutForNobody),
     Mutant("the guard ends the living", "one owner", system, "MemoryGuard", EndsTheLiving),
-    Mutant("the guard is not told of a release", "one owner", virtualhost, "Tenure", TellsNoGuardOfTheEnd),
-    Mutant("addresses are not refreshed", "nobody left behind", virtualhost, "Tenure", RefreshesOnce),
+    Mutant("the guard is not told of a release", "one owner", custody, "Tenure", TellsNoGuardOfTheEnd),
+    Mutant("addresses are not refreshed", "nobody left behind", custody, "Tenure", RefreshesOnce),
 )
 
 

@@ -28,7 +28,9 @@ from carptwist.simulation.stage import make
 from carptwist.simulation.writing import written
 from carptwist.vhost.agenda import Agenda
 from carptwist.vhost.attachment import Attachment
+from carptwist.vhost.custody import Custody
 from carptwist.vhost.roster import Roster
+from carptwist.vhost.speech import Speech
 from carptwist.vhost.virtualhost import VirtualHost
 from tests.properties.mutants import MUTANTS, Mutant, planted
 
@@ -128,7 +130,7 @@ class TeethTests(SynchronousTestCase):
 
     def test_addresses_that_stay(self) -> None:
         """A BACKUP that does not release."""
-        self.patch(VirtualHost, "_release", lambda *_: succeed(None))
+        self.patch(Custody, "release", lambda *_: succeed(None))
         self.caught("no address without MASTER")
 
     def test_two_masters(self) -> None:
@@ -138,17 +140,18 @@ class TeethTests(SynchronousTestCase):
 
     def test_a_backup_that_speaks(self) -> None:
         """What it wanted to say as MASTER is said afterwards."""
-        proper = VirtualHost._advertise
+        proper = Speech.advertise
 
-        def out_of_turn(vhost: VirtualHost, effect: Advertise) -> None:
-            if vhost.state is State.MASTER or is_bow_out(effect.advbase, effect.advskew) or vhost._voice is None:
-                proper(vhost, effect)
+        def out_of_turn(speech: Speech, effect: Advertise) -> None:
+            vhost, voice = speech._vhost, speech._vhost.connection.voice
+            if vhost.state is State.MASTER or is_bow_out(effect.advbase, effect.advskew) or voice is None:
+                proper(speech, effect)
                 return
             for family in vhost.machine.settings.families:
-                vhost._voice.advertise(vhost, family, effect)
+                voice.advertise(vhost, family, effect)
 
         self.patch(Agenda, "forget", lambda *_: None)
-        self.patch(VirtualHost, "_advertise", out_of_turn)
+        self.patch(Speech, "advertise", out_of_turn)
         self.caught("no voice but a MASTER's", 3)
 
     def test_a_backup_that_announces(self) -> None:
@@ -158,8 +161,13 @@ class TeethTests(SynchronousTestCase):
         def announcing(machine: Machine, now: float, demotion: int) -> list[Any]:
             return [*demoted(machine, now, demotion), Announce()]
 
+        def announce(speech: Speech) -> None:
+            voice = speech._vhost.connection.voice
+            if voice is not None:
+                voice.announce(speech._vhost)
+
         self.patch(Machine, "demoted", announcing)
-        self.patch(VirtualHost, "_announce", lambda vhost: vhost._voice and vhost._voice.announce(vhost))
+        self.patch(Speech, "announce", announce)
         self.caught("no voice but a MASTER's")
 
     def test_demotion_that_is_not_told(self) -> None:

@@ -21,14 +21,17 @@ KNOWN = {
     "Roster": "knobs ledger last_resort _expiry _by_interface "
     "(counters surroundings _clock _observers _heeding _witnesses _tenants)",
     "Ledger": "_entries",
-    "VirtualHost": "config order counter transitions received machine peers sending _link _obstacles _deadline _retry "
-    "_holds _tenure _has_spoken _retry_seconds _voice "
+    "VirtualHost": "config order counter transitions received machine peers sending connection _obstacles _deadline "
+    "custody speech "
     # Being at work is not being quiet.
-    "(name shared plane _roster _clock _agenda tenants) "
+    "(name shared plane _roster _clock agenda tenants) "
     # For people: what was refused, disputed and said.
     "(conflicts replays refusals turned_away _outlook) "
     # Answered from the record.
     "(replay)",
+    "Custody": "held tenure _retry _retry_seconds (_vhost _plane _clock)",
+    "Connection": "link voice (_vhost _roster _outlook)",
+    "Speech": "has_been_heard (_vhost _clock)",
     "Machine": "settings preempt bearing state reason since last_resort _abandoned _demotion _master_down "
     "_advertise_at _repeat_announcement_at "
     "_announced_at _lapses_at _listens_until (effective_advskew demote _interval)",
@@ -61,7 +64,8 @@ def parts_of(world: World) -> Iterator[Any]:
     assert isinstance(voice, Voice)
     destinations = voice._advertisements.destinations
     yield from (node, node.roster, node.roster.ledger, vhost, vhost.machine, vhost.counter, vhost.peers, vhost.sending)
-    yield from (vhost._tenure, vhost._deadline, attachment, voice, voice._advertisements, voice._arp, voice._neighbor)
+    yield from (vhost.custody, vhost.custody.tenure, vhost.connection, vhost.speech, vhost._deadline)
+    yield from (attachment, voice, voice._advertisements, voice._arp, voice._neighbor)
     yield from (destinations, destinations.resolution, node.groups, Group())
 
 

@@ -15,9 +15,10 @@ from carptwist.config.schema import Knobs, VirtualHostConfig
 from carptwist.election.state import State
 from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.planes import PlaneError
+from carptwist.vhost.custody import RETRY_SECONDS
 from carptwist.vhost.outlook import ADVICE_SECONDS
 from carptwist.vhost.roster import Roster
-from carptwist.vhost.virtualhost import RETRY_SECONDS, VirtualHost
+from carptwist.vhost.virtualhost import VirtualHost
 from tests.vhost.fakes import ABSENT, DOWN, UP, WrittenPlane, WrittenVoice
 
 MAC = bytes.fromhex("00005e000101")
