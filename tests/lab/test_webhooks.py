@@ -15,7 +15,7 @@ from tests.http.certificates import self_signed
 from tests.lab.support import ALLOWED_SECONDS, SceneTestCase, configuration
 
 #: Writes the body of each POST into a file, one on a line; with arguments it speaks TLS.
-_SERVER = """
+SERVER = """
 import http.server, ssl, sys
 class Told(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
@@ -27,7 +27,7 @@ class Told(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 8443), Told)
 if len(sys.argv) > 1:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLSSERVER)
     context.load_cert_chain(*sys.argv[1:])
     server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
@@ -38,7 +38,7 @@ class WebhookTests(SceneTestCase):
     """A server on the host itself."""
 
     def serve(self, scene: Scene, *files: str) -> Child:
-        return scene.hosts["a"].run([sys.executable, "-c", _SERVER, *files], log="server.log")
+        return scene.hosts["a"].run([sys.executable, "-c", SERVER, *files], log="server.log")
 
     def told(self, scene: Scene) -> list[dict[str, Any]]:
         path = scene.hosts["a"].directory / "told"
