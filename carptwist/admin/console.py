@@ -55,6 +55,11 @@ class Console(Manhole):
         super().connectionMade()
         self.interpreter = Interpreter(self, self.namespace)
 
+    def _deliverBuffer(self, buf: list[bytes]) -> None:
+        # Conch forgets to join it when a Deferred fires while something stands in the line; what is typed next then
+        # ends the session.
+        super()._deliverBuffer(b"".join(buf) if isinstance(buf, list) else buf)
+
     def handle_TAB(self) -> None:
         before = b"".join(self.lineBuffer[: self.lineBufferIndex]).decode(errors="replace")
         if not before.strip():

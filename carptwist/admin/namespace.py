@@ -46,6 +46,12 @@ def namespace(
     """
     names: dict[str, Any] = {}
 
+    def explain_it(name: str) -> None:
+        if node.find(name) is None:
+            print(f"there is no virtual host {name} here: there are {', '.join(VirtualHosts(node)) or 'none'}")
+        else:
+            print("\n".join(_told(explain(name))))
+
     def reload() -> Deferred[str]:
         done: Deferred[str] = service.reload(who).addCallback(
             lambda outcomes: "; ".join(each.text for each in outcomes)
@@ -67,7 +73,7 @@ def namespace(
         roster=node.roster,
         vhids=VirtualHosts(node),
         status=lambda: print(render(status())),
-        explain=lambda name: print("\n".join(_told(explain(name)))),
+        explain=explain_it,
         reload=reload,
         scapy=scapy,
         about=lambda: print(ABOUT),

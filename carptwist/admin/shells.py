@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from twisted.conch.telnet import AuthenticatingTelnetProtocol, TelnetTransport
+from twisted.conch.telnet import EOR, IP, LINEMODE_EOF, AuthenticatingTelnetProtocol, TelnetTransport
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.compat import iterbytes
 from twisted.python.failure import Failure
 
 from carptwist.admin.access import PhraseChecker, ShellRealm
@@ -34,6 +35,9 @@ from carptwist.listening import in_our_name, listen
 MOST_SESSIONS = 8
 MOST_ATTEMPTS = 3
 LOGIN_SECONDS = 60
+#: Octets of a name and a pass phrase, three times, and of what a terminal says of itself.
+MOST_BEFORE_LOGIN = 8192
+_CTRL_C, _CTRL_D = b"\x03", b"\x04"
 
 
 _log = Logger()
@@ -160,7 +164,7 @@ class TelnetFactory(ServerFactory):
         if self._sessions >= MOST_SESSIONS:
             return None
         self._sessions += 1
-        transport = CountedTelnet(self._ended, TelnetLogin, self._portal, self._reactor)
+        transport = CountedTelnet(self._ended, self._portal, self._reactor)
         transport.factory = self
         return transport
 
@@ -171,11 +175,39 @@ class TelnetFactory(ServerFactory):
 class CountedTelnet(TelnetTransport):
     """A telnet connection that tells its end to all who want to know."""
 
-    def __init__(self, ended: Callable[[], object], *arguments: Any) -> None:
-        super().__init__(*arguments)
+    transport: Any
+
+    def __init__(self, ended: Callable[[], object], portal: Portal, reactor: Any) -> None:
+        super().__init__(TelnetLogin, portal, reactor)
         self.when_ended = [ended]
+        self._before_login = 0
+        # What telnet(1) makes of Ctrl-C in the mode that Conch asks for, and Conch knows nothing of (RFC 854). It takes
+        # no notice of what it gets until its timing mark is answered, which comes next (RFC 860).
+        self.commandMap[IP] = lambda argument: reactor.callLater(0, self._typed, _CTRL_C)
+
+    def dataReceived(self, data: bytes) -> None:
+        if isinstance(self.protocol, TelnetLogin):
+            self._before_login += len(data)
+            if self._before_login > MOST_BEFORE_LOGIN:
+                self.transport.abortConnection()
+                return
+        for octet in iterbytes(data):
+            if self.state == "escaped" and octet < EOR:
+                # Of the commands that are younger than Conch's list it is Ctrl-D that matters (RFC 1184). At the others
+                # Conch would end the connection, with a traceback in the log.
+                self.state = "data"
+                if octet == LINEMODE_EOF:
+                    self._typed(_CTRL_D)
+            else:
+                super().dataReceived(octet)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
         for ended in self.when_ended:
             ended()
+
+    def _typed(self, key: bytes) -> None:
+        if self.protocol is not None and not isinstance(self.protocol, TelnetLogin):
+            self.applicationDataReceived(key)
+        elif key == _CTRL_D:
+            self.transport.loseConnection()

@@ -5,7 +5,8 @@
     DIRECTORY/ca.crt  ca.key              made once; every host and client gets ca.crt, ca.key stays here
     DIRECTORY/NAME.crt  NAME.key          for each --server NAME (its names and addresses) and --client NAME
 
-What is there already is kept: run it again for one more host, or for one more operator. Keys have mode 0600.
+What is there already is kept: run it again for one more host, or for one more operator. Keys have mode 0600. One that
+has expired, or is for other names than the wanted ones, is kept as well, and told of: whoever removes it gets another.
 """
 
 from __future__ import annotations
@@ -60,16 +61,20 @@ def run(arguments: argparse.Namespace) -> int:
             authority.issue(server.split(","), arguments.days, server=True)
         for client in arguments.client:
             authority.issue([client], arguments.days, server=False)
-    except (OSError, ValueError) as error:
-        return _complain(f"certs: {error}", REFUSED)
+    except OSError as error:
+        return _complain(f"certs: {error.filename}: {error.strerror}", REFUSED)
+    except ValueError as error:
+        return _complain(f"certs: {arguments.directory}: {error}", REFUSED)
     if arguments.json:
-        print(json.dumps({"made": authority.made, "kept": authority.kept}, indent=2))
+        print(json.dumps({"made": authority.made, "kept": list(authority.kept)}, indent=2))
     else:
         for made in authority.made:
             print(f"{made}: made")
-        for kept in authority.kept:
-            print(f"{kept}: kept")
-    return 0
+        for kept, until in authority.kept.items():
+            print(f"{kept}: kept, holds until {until}")
+    for unfit in authority.unfit:
+        _complain(f"certs: {unfit}", REFUSED)
+    return REFUSED if authority.unfit else 0
 
 
 class _Authority:
@@ -77,7 +82,8 @@ class _Authority:
 
     def __init__(self, directory: Path, now: datetime.datetime) -> None:
         self.made: list[str] = []
-        self.kept: list[str] = []
+        self.kept: dict[str, datetime.date] = {}  # and until when they hold
+        self.unfit: list[str] = []
         self._directory = directory
         self._now = now
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,7 +98,7 @@ class _Authority:
         from cryptography.x509.oid import ExtendedKeyUsageOID
 
         if (self._directory / f"{names[0]}.crt").exists():
-            self.kept.append(str(self._directory / f"{names[0]}.crt"))
+            self._keep(names[0], names)
             return
         key = _new_key()
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -131,7 +137,24 @@ class _Authority:
         certificate = x509.load_pem_x509_certificate((self._directory / "ca.crt").read_bytes())
         self._name = certificate.subject
         self._key = load_pem_private_key((self._directory / "ca.key").read_bytes(), None)
-        self.kept.append(str(self._directory / "ca.crt"))
+        self._keep("ca", ())
+
+    def _keep(self, name: str, names: Sequence[str]) -> None:
+        """It is there already; whether it is what is wanted."""
+        from cryptography import x509
+
+        path = self._directory / f"{name}.crt"
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        until = certificate.not_valid_after_utc
+        self.kept[str(path)] = until.date()
+        another = f"remove it and {name}.key to have another one made"
+        if until <= self._now:
+            self.unfit.append(f"{path} has expired on {until.date()}: {another}")
+        elif names:
+            found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            there = [str(each.value) for each in found]
+            if there != [str(_general(each).value) for each in names]:
+                self.unfit.append(f"{path} is for {', '.join(there)}: {another}")
 
     def _builder(self, subject: Any, key: Any, days: int) -> Any:
         from cryptography import x509

@@ -30,7 +30,7 @@ def render(status: dict[str, Any], *, paint: Callable[[str], str] = str) -> str:
 
     :param paint: gives a cell with a state its colour.
     """
-    parts = [_headline(status)]
+    parts = ["\n".join(_wrapped(_headline(status)))]
     parts.append("\n".join(line for entry in status["ledger"] for line in _wrapped(_entry(entry))))
     parts.append(_table(status["vhids"], paint))
     stuck = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from cryptography import x509
 
 from carptwist.tools.carptwist import main
+from carptwist.tools.certs import _Authority
 
 
 def certs(directory: Path, *words: str) -> int:
@@ -40,6 +42,26 @@ def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str
     authority = x509.load_pem_x509_certificate((tmp_path / "ca.crt").read_bytes())
     x509.load_pem_x509_certificate((tmp_path / "bob.crt").read_bytes()).verify_directly_issued_by(authority)
     assert f"{tmp_path}/bob.crt: made" in capsys.readouterr().out
+
+
+def test_what_is_kept_and_not_what_is_wanted_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One for other names, one that has expired; with code 1, what to do, and what is good made all the same."""
+    assert certs(tmp_path, "--server", "a.example", "--client", "alice", "--days", "1") == 0
+    capsys.readouterr()
+    assert certs(tmp_path, "--server", "a.example,192.0.2.2", "--client", "bob") == 1
+    told = capsys.readouterr()
+    assert told.err == (
+        f"carptwist: certs: {tmp_path}/a.example.crt is for a.example: remove it and a.example.key to have another one "
+        "made\n"
+    )
+    assert f"{tmp_path}/bob.crt: made\n" in told.out
+    authority = _Authority(tmp_path, datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2))
+    authority.issue(["alice"], 1, server=False)
+    (unfit,) = authority.unfit
+    assert unfit.startswith(f"{tmp_path}/alice.crt has expired on 20")
+    (tmp_path / "alice.crt").unlink()
+    (tmp_path / "alice.key").unlink()
+    assert certs(tmp_path, "--client", "alice") == 0
 
 
 @pytest.mark.parametrize("words", [["--client", "../x"], ["--client", "ca"], ["--server", "a,"], ["--days", "0"]])

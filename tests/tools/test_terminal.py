@@ -71,7 +71,7 @@ def status(*vhids: dict[str, Any]) -> dict[str, Any]:
         "master": {"source": "192.0.2.2"},
     }
     return {
-        "host": "a",
+        "host": "a-name.of-a-host.as-long-as.some-people.have-them.example.org",
         "version": "0",
         "preempt": True,
         "demotion": 240,
