@@ -14,6 +14,8 @@ from carptwist.vhost.sources import Address, off_link
 
 #: The advice about a peer that speaks one family only is not repeated more often.
 ADVICE_SECONDS = 60.0
+#: What is said over two families within so much of a timeout, which is three intervals, was said at once.
+SAME_MOMENT = 0.25
 
 
 class Outlook:
@@ -59,7 +61,9 @@ class Outlook:
 
     def compare_families(self, now: float, config: VirtualHostConfig, peers: Peers) -> None:
         """A timeout has fired: a peer that sends one family only lets the other one's do so again and again."""
-        heard = peers.heard_since(now - master_down_seconds(config.advbase, config.advskew))
+        # A master that has died said its last over both, over one of them a moment later.
+        patience = (1 - SAME_MOMENT) * master_down_seconds(config.advbase, config.advskew)
+        heard = peers.heard_since(now - patience)
         missing = sorted({address.version for address in config.addresses}.difference(heard))
         if not heard or not missing or now - self._compared_at < ADVICE_SECONDS:
             return

@@ -544,6 +544,16 @@ class DualStackTests(VirtualHostCase):
         self.clock.advance(TIMEOUT)
         self.assertEqual(self.said, [("hold",), ("advertise", 4, 1, 100), ("advertise", 6, 1, 100), ("announce",)])
 
+    def test_a_peer_of_both_that_dies_is_not_taken_for_one_of_one(self) -> None:
+        """Though its last word over IPv6 came a moment after that over IPv4."""
+        self.start()
+        self.vhost.heard(hearing(0))
+        self.clock.advance(0.02)
+        self.vhost.heard(hearing(0, family=6))
+        self.clock.advance(TIMEOUT - 0.02)
+        self.assertEqual([line for line in self.logged if "alone" in line], [])
+        self.assertIs(self.vhost.state, State.MASTER)
+
     def test_a_peer_of_one_family_is_pointed_out(self) -> None:
         """The flapping that follows has its cause in the log, once a minute at most."""
         self.start()
