@@ -7,13 +7,14 @@ SOURCES := $(shell find carptwist twisted -name '*.py' -o -name '*.ini' -o -path
 BENCHES := $(filter-out __init__,$(basename $(notdir $(wildcard tests/benches/*.py))))
 APT := apt-get install -y -qq --no-install-recommends
 
-.PHONY: help install demo test lint types unit lab packages bench docs clean
+.PHONY: help install demo test lint types unit lab packages bench docs api clean
 
 help:
 	@echo "make demo    two hosts share addresses, and one of them dies; about a minute"
 	@echo "make test    everything that must hold: lint, types, tests, the lab with real daemons"
 	@echo "make bench   measurements, side by side with their peers"
 	@echo "make docs    write the generated pages of docs/ anew"
+	@echo "make api     the pages of the API, as HTML in build/api"
 	@echo "make install carptwist into $(VENV)"
 	@echo "make clean   remove $(VENV) and what tools left behind"
 
@@ -81,6 +82,15 @@ bench: $(VENV)/tested-with packages
 docs: $(VENV)/tested-with
 	$(BIN)/python -m carptwist.election.table > docs/election-table.md
 	$(BIN)/python -m carptwist.tools.synopsis .
+
+# What is to be on them is in setup.cfg. A warning is an error.
+api: $(VENV)/documented-with
+	$(BIN)/pydoctor --quiet carptwist
+	@echo "build/api/carptwist.api.html"
+
+$(VENV)/documented-with: $(VENV)/installed setup.cfg
+	$(BIN)/pip install --quiet --disable-pip-version-check ".[docs]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis _trial_temp*

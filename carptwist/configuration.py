@@ -14,24 +14,16 @@ import stat
 import tempfile
 from typing import NamedTuple
 
-from carptwist.config.reader import ConfigurationError, Problem, Reading, read
-from carptwist.config.saving import SavingError, saved
+from carptwist.config.problems import ConfigurationError as ConfigurationError
+from carptwist.config.problems import Problem as Problem
+from carptwist.config.reader import Reading as Reading
+from carptwist.config.reader import read
+from carptwist.config.saving import SavingError as SavingError
+from carptwist.config.saving import saved
 from carptwist.config.schema import Configuration
 
 #: Octets. A thousand virtual hosts with ten addresses each need a quarter of it.
 LONGEST_FILE = 2**20
-
-__all__ = [
-    "LONGEST_FILE",
-    "ConfigurationError",
-    "Problem",
-    "Reading",
-    "SavingError",
-    "configuration_of_file",
-    "configuration_of_text",
-    "load",
-    "save",
-]
 
 
 class _Contents(NamedTuple):

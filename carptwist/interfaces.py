@@ -1,8 +1,8 @@
 """Every zope Interface of the package: what the parts promise one another.
 
 ``links`` and ``planes`` implement these, ``vhost`` and ``protocols`` use them, and
-``tap.py``/``service.py`` put implementations together. Each has a fake in
-:mod:`carptwist.simulation` that passes the same contract tests as the real thing.
+``tap.py``/``service.py`` put implementations together. Each has a fake in ``carptwist/simulation`` that passes the same
+contract tests as the real thing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,17 @@ class LinkState:
     interface carries, primary one first, each family in the kernel's order; tentative and failed
     IPv6 addresses are left out. ``networks`` has the same addresses with the lengths of their prefixes.
     ``mac`` is empty where the device has no 48-bit one. ``hardware`` is the ARPHRD_* type (1: Ethernet).
+
+    :ivar name: of the interface
+    :ivar index: the kernel's, 0 where there is none
+    :ivar up: administratively
+    :ivar carrier: whether it has a link
+    :ivar mac: 6 octets, or none
+    :ivar mtu: octets
+    :ivar hardware: ARPHRD_*
+    :ivar own4: its IPv4 addresses
+    :ivar own6: its IPv6 addresses that can be used
+    :ivar networks: both with their prefixes
     """
 
     name: str
@@ -62,6 +73,15 @@ class Hearing(NamedTuple):
     ``source`` is the packed network source, 4 or 16 octets; ``implementation`` what the sender was
     recognised as from all that was heard of it; ``phrase`` which of the configured pass phrases it signs with, 0 the
     first.
+
+    :ivar family: 4 or 6
+    :ivar source: packed, 4 or 16 octets
+    :ivar implementation: in words
+    :ivar advbase: seconds
+    :ivar advskew: 1/256 s
+    :ivar demote: as the sender says it
+    :ivar counter: of 64 bits
+    :ivar phrase: its place, 0 the first
     """
 
     family: int
@@ -202,6 +222,10 @@ class Will(NamedTuple):
     ``requests`` are rtnetlink(7) messages, each field one datagram, that take the addresses away; what they find gone
     does not matter. ``farewell`` are whole frames, signed, that leave through the device of index ``interface``.
     Their counters are random ones that no other advertisement bears: the others may refuse what they have heard before.
+
+    :ivar requests: datagrams of rtnetlink(7)
+    :ivar interface: its index
+    :ivar farewell: whole Ethernet frames
     """
 
     requests: tuple[bytes, ...]
@@ -386,7 +410,7 @@ class IHook(Interface):
         fails, is logged and counted, and that is all.
 
         :param change: all its fields are text: ``vhid``, ``interface``, ``previous``, ``state``, ``reason``; its
-            ``subsystem`` is VHID@INTERFACE.
+            ``subsystem`` is ``VHID@INTERFACE``.
         """
 
     def stop() -> Deferred[None] | None:
@@ -412,7 +436,7 @@ class IDemotionSource(Interface):
 class ICarpPlugin(Interface):
     """Something that a module in ``twisted/plugins`` has, for configurations to name.
 
-    It provides :class:`twisted.plugin.IPlugin` as well. :class:`carptwist.api.PlanePlugin`, ``LinkPlugin``,
+    It provides ``twisted.plugin.IPlugin`` as well. :class:`carptwist.api.PlanePlugin`, ``LinkPlugin``,
     ``HookPlugin`` and ``DemotionPlugin`` are ready-made ones.
     """
 

@@ -32,7 +32,11 @@ Note = Callable[[str, str, str], object]
 
 
 class Outcome(NamedTuple):
-    """What became of a step; ``trouble`` is why it failed, or None."""
+    """What became of a step; ``trouble`` is why it failed, or None.
+
+    :ivar step: what was to be done
+    :ivar trouble: why it was not, for an operator, or None
+    """
 
     step: Step
     trouble: str | None = None

@@ -83,13 +83,12 @@ class CarpService(Child):
     Several may run in one process, each with vhids, addresses, sockets and a state_dir of its own. Each has a
     demotion ledger of its own.
 
-    :param configuration: what :func:`carptwist.configuration.configuration_of_text` or ``configuration_of_file`` gives,
-        or one that was built of the classes of :mod:`carptwist.config.schema`.
+    :param configuration: what :func:`carptwist.api.configuration_of_text` gives, or ``configuration_of_file``, or one
+        that was built of :class:`carptwist.api.Configuration` and its parts.
     :param reactor: delayed calls on it should run on monotonic time, as
-        :func:`carptwist.monotonic.run_on_monotonic_time` makes them: CARP's timeouts must not follow the clock on the
-        wall.
-    :param system: the host; without one this Linux host, as a :class:`carptwist.system.LinuxSystem`. That needs
-        CAP_NET_RAW, and CAP_NET_ADMIN for any plane but ``none``.
+        :func:`carptwist.api.run_on_monotonic_time` makes them: CARP's timeouts must not follow the clock on the wall.
+    :param system: the host; without one this Linux host. That needs CAP_NET_RAW, and CAP_NET_ADMIN for any plane but
+        ``none``.
     :param gave_up: called once when the start has failed; :attr:`trouble` says why, and so does the log.
     :param path: the configuration file, for :meth:`reload`; None where there is none.
     :param plugins: where links, planes, hooks and demotion sources of others are found: those that are installed.
@@ -109,6 +108,7 @@ class CarpService(Child):
         path: str | None = None,
         plugins: Catalogue = INSTALLED,
     ) -> None:
+        """Nothing on the host is touched before it is started."""
         demand_whole(configuration, plugins.fault)
         if system is None:
             system = LinuxSystem(reactor, configuration)
@@ -227,7 +227,7 @@ class CarpService(Child):
     # For the program that it is embedded in
 
     def states(self) -> dict[str, State]:
-        """The state of every vhid now, by VHID@INTERFACE, such as ``1@em0``."""
+        """The state of every vhid now, by ``VHID@INTERFACE``, such as ``1@em0``."""
         return {vhost.name: vhost.state for vhost in self.node.roster.all()}
 
     def observe(self, changed: Callable[[Change], object]) -> Callable[[], None]:
@@ -286,7 +286,7 @@ class CarpService(Child):
     def reload(self, who: str = _PROGRAM) -> Generator[Deferred[Any], Any, list[Outcome]]:
         """Read the configuration file again and do what it says. Fires with what was done, in order.
 
-        Fails with :class:`carptwist.configuration.ConfigurationError` if there is anything wrong with the file, and
+        Fails with :class:`carptwist.api.ConfigurationError` if there is anything wrong with the file, and
         ValueError if there is no file, or the service is stopping or was not started: then nothing is changed.
 
         :param who: has asked for it, for the history.

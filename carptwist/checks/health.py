@@ -25,7 +25,12 @@ class Standing(Enum):
 
 
 class Result(NamedTuple):
-    """What one check has found. ``output``: what was said besides, for the log."""
+    """What one check has found. ``output``: what was said besides, for the log.
+
+    :ivar good: whether all is well
+    :ivar text: why, in a few words for an operator
+    :ivar output: for the log alone
+    """
 
     good: bool
     text: str

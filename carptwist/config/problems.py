@@ -14,6 +14,10 @@ class Problem(NamedTuple):
 
     Prints as ``conf/carp.ini:12: [vhid 1@em0] advskew = 300: must be 0 to 254``. Line 0 stands for
     the file as a whole.
+
+    :ivar file: its name
+    :ivar line: from 1 on, or 0
+    :ivar text: what is wrong, and the remedy
     """
 
     file: str
@@ -33,6 +37,9 @@ class ConfigurationError(ValueError):
     """A configuration is refused as a whole: all its errors, and the warnings that were found on the way.
 
     ``str()`` is one line per error.
+
+    :ivar errors: in the order of the lines
+    :ivar warnings: likewise
     """
 
     def __init__(self, errors: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:

@@ -31,7 +31,8 @@ from carptwist.config.discretion import (
     unknown_key,
 )
 from carptwist.config.keys import SECTIONS, Key, SectionKind
-from carptwist.config.problems import ConfigurationError, Problem
+from carptwist.config.problems import ConfigurationError as ConfigurationError
+from carptwist.config.problems import Problem as Problem
 from carptwist.config.rules import VirtualHostLines, conflicts
 from carptwist.config.schema import (
     RANGES,
@@ -55,8 +56,6 @@ PluginFault = Callable[[str, str], "str | None"]
 
 #: The keys whose values are addresses of single hosts.
 _OF_ONE_HOST = ("peer", "peer6", "source")
-
-__all__ = ["ConfigurationError", "Problem", "Reading", "Secret", "read"]
 
 
 class Secret(NamedTuple):

@@ -50,7 +50,13 @@ RANGES: Final[Mapping[str, tuple[int, int]]] = {
 
 
 class PlaneKind(Enum):
-    """How a MASTER holds its addresses."""
+    """How a MASTER holds its addresses.
+
+    :cvar MACVLAN: on a device of their own, with the virtual MAC
+    :cvar INTERFACE: on the interface itself, with its own MAC
+    :cvar NONE: not at all
+    :cvar PLUGIN: as a plug-in does it
+    """
 
     MACVLAN = "macvlan"
     INTERFACE = "interface"
@@ -59,7 +65,12 @@ class PlaneKind(Enum):
 
 
 class Dialect(Enum):
-    """Whose CARP the other nodes of a vhid speak."""
+    """Whose CARP the other nodes of a vhid speak.
+
+    :cvar FREEBSD: FreeBSD's, also of pfSense, OPNsense, NetBSD and carptwist
+    :cvar OPENBSD: OpenBSD's: demotion is compared before anything else
+    :cvar UCARP: that of ucarp, with exactly one IPv4 address
+    """
 
     FREEBSD = "freebsd"
     OPENBSD = "openbsd"
@@ -67,7 +78,12 @@ class Dialect(Enum):
 
 
 class ReplayMode(Enum):
-    """What becomes of an advertisement that was heard before."""
+    """What becomes of an advertisement that was heard before.
+
+    :cvar OFF: it is not noticed
+    :cvar OBSERVE: it is counted and told
+    :cvar ENFORCE: it is refused
+    """
 
     OFF = "off"
     OBSERVE = "observe"
@@ -76,7 +92,10 @@ class ReplayMode(Enum):
 
 @dataclass(frozen=True)
 class Phrase:
-    """A pass phrase, at most 20 octets. It never shows itself, whoever prints it."""
+    """A pass phrase, at most 20 octets. It never shows itself, whoever prints it.
+
+    :ivar octets: as they sign, at most 20; shorter ones are filled up with zeros
+    """
 
     octets: bytes = field(repr=False)
 
@@ -139,7 +158,21 @@ def plane_fault(plane: PlaneKind, plugin: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Knobs:
-    """The host-wide settings, under the names of the sysctls ``net.inet.carp.*``."""
+    """The host-wide settings, under the names of the sysctls ``net.inet.carp.*``.
+
+    :ivar allow: whether anything is sent, heard and held at all
+    :ivar preempt: whether a BACKUP takes over from a slower master that is well
+    :ivar dscp: of the IP header of advertisements, 0 to 63
+    :ivar log: 0 to 7: nothing, changes of state and demotion, from 2 on what is refused as well
+    :ivar ifdown_demotion_factor: added to the demotion for each vhid whose interface is down, 0 to 255
+    :ivar senderr_demotion_factor: added after three advertisements in a row that could not be sent, 0 to 255
+    :ivar state_dir: the directory of what outlives the process, from the root on
+    :ivar arpbalance: whether several vhids of an interface may divide the clients of an IPv4 address
+    :ivar ndbalance: the same with IPv6
+    :ivar guard: whether a small process bows out if this one dies or hangs
+    :ivar expire: whether the addresses of a MASTER expire unless they are refreshed
+    :ivar recorder: how long the file of the flight recorder becomes at most, in MiB, 0 to 4096; 0: there is none
+    """
 
     allow: bool = True
     preempt: bool = False
@@ -180,6 +213,22 @@ class VirtualHostConfig:
     that family go to those hosts alone, and come from them alone. ``sources``: the own addresses to send from, one
     of each family at most. ``group``: the vhids of a host that have the same one move together. ``plugin`` names what
     holds the addresses where ``plane`` is PLUGIN, and ``argument`` is what that is told, a text a line.
+
+    :ivar vhid: 1 to 255, the same on all hosts that share the addresses
+    :ivar interface: on whose LAN the hosts are; one that is not there yet is waited for
+    :ivar addresses: with the lengths of their networks' prefixes, IPv4 and IPv6
+    :ivar phrases: the first signs, all verify
+    :ivar advbase: seconds, 0 to 255
+    :ivar advskew: 1/256 s, 0 to 254; above 240 it counts as 240
+    :ivar plane: how a MASTER holds the addresses
+    :ivar dialect: whose CARP the others speak
+    :ivar replay: what becomes of advertisements that were heard before
+    :ivar group: a name, or None
+    :ivar peers: unicast IPv4, none for multicast
+    :ivar peers6: unicast IPv6, none for multicast
+    :ivar sources: own addresses to send from, one of each family at most
+    :ivar plugin: of the plane, with PlaneKind.PLUGIN alone
+    :ivar argument: of the plug-in, a text a line
     """
 
     vhid: int
@@ -237,7 +286,12 @@ class VirtualHostConfig:
 @dataclass(frozen=True)
 class LinkConfig:
     """One ``[link INTERFACE]`` section: by which plug-in frames enter and leave there, and what that is told. Without
-    one they do by packet sockets of this host."""
+    one they do by packet sockets of this host.
+
+    :ivar name: of the interface
+    :ivar plugin: by which frames enter and leave; None: packet sockets
+    :ivar argument: of the plug-in, a text a line
+    """
 
     name: str
     plugin: str | None = None
@@ -253,9 +307,16 @@ class LinkConfig:
 class HookConfig:
     """One ``[hook NAME]`` section: exactly one of ``action`` and ``plugin``.
 
-    ``match`` and ``type`` are regular expressions over the whole of VHID@INTERFACE and of the new state. ``action`` are
-    the words of a command, or with ``shell`` one text for sh(1). ``argument`` is what the plug-in is told, a text a
-    line. ``timeout`` is in seconds.
+    ``match`` and ``type`` are regular expressions.
+
+    :ivar name: of the section
+    :ivar action: a command's words, or with ``shell`` one text
+    :ivar match: over all of ``VHID@INTERFACE``
+    :ivar type: over all of the new state
+    :ivar timeout: seconds, 1 to 3600
+    :ivar shell: whether /bin/sh reads the action
+    :ivar plugin: that reacts instead
+    :ivar argument: of the plug-in, a text a line
     """
 
     name: str
@@ -283,6 +344,11 @@ class SyncConfig:
     """One ``[sync NAME]`` section: a program that synchronises state tables.
 
     ``demote`` is in 1/256 s, as demotion is; ``startup`` in seconds, 0: the host does not begin demoted.
+
+    :ivar name: what the program calls itself
+    :ivar unix: the path of the socket, from the root on
+    :ivar demote: 1/256 s, 0 to 255
+    :ivar startup: seconds, 0 to 3600
     """
 
     name: str
@@ -295,7 +361,11 @@ class SyncConfig:
 
 
 class TlsListen(NamedTuple):
-    """Where to listen for TLS: ``ssl:port=8112:interface=192.0.2.2``; the empty interface stands for all."""
+    """Where to listen for TLS: ``ssl:port=8112:interface=192.0.2.2``; the empty interface stands for all.
+
+    :ivar port: 1 to 65535
+    :ivar interface: an own IP address, or the empty text for all
+    """
 
     port: int
     interface: str = ""
@@ -318,7 +388,11 @@ def control_fault(given: Mapping[str, object]) -> str | None:
 
 
 class StatusRange(NamedTuple):
-    """The HTTP status codes that are good, both ends included. It prints as one writes it: ``200-299``, or ``204``."""
+    """The HTTP status codes that are good, both ends included. It prints as one writes it: ``200-299``, or ``204``.
+
+    :ivar lowest: 100 to 599
+    :ivar highest: not below ``lowest``
+    """
 
     lowest: int
     highest: int
@@ -347,6 +421,25 @@ class CheckConfig:
     ``interval`` and ``timeout`` are in seconds, ``rise`` and ``fall`` in results in a row, ``demote`` in 1/256 s.
     ``body`` and ``content`` are regular expressions that must be found somewhere. ``authorities`` are the certificates,
     as PEM text, that are believed instead of the host's own ones.
+
+    :ivar name: of the section
+    :ivar url: that is asked by GET
+    :ivar status: of answers that are good
+    :ivar body: that must be found in the first 64 KiB of an answer
+    :ivar redirects: whether they are followed
+    :ivar command: whose exit code 0 is good
+    :ivar interface: that must have a link
+    :ivar address: that the interface must have
+    :ivar file: that must be there
+    :ivar content: that must be found in the first 64 KiB of the file
+    :ivar plugin: that looks instead
+    :ivar argument: of the plug-in, a text a line
+    :ivar interval: seconds, 1 to 3600
+    :ivar timeout: seconds, 1 to 3600
+    :ivar rise: good looks in a row, 1 to 100
+    :ivar fall: bad looks in a row, 1 to 100
+    :ivar demote: 1/256 s, 0 to 255
+    :ivar authorities: PEM; None: this host's
     """
 
     name: str
@@ -392,7 +485,10 @@ class CheckConfig:
 
 @dataclass(frozen=True)
 class Hidden:
-    """A text that only its receiver is to see. It never shows itself, whoever prints it."""
+    """A text that only its receiver is to see. It never shows itself, whoever prints it.
+
+    :ivar text: what it is
+    """
 
     text: str = field(repr=False)
 
@@ -408,6 +504,19 @@ class WebhookConfig:
     ``latest`` what is not true any more is not told. ``body`` is a JSON template. With ``secret`` each body is signed.
     ``retries`` are statuses after which it is tried again, besides those that everybody means so. ``timeout`` is in
     seconds, ``authorities`` are certificates as PEM text.
+
+    :ivar name: of the section
+    :ivar url: http or https
+    :ivar match: over all of ``VHID@INTERFACE``
+    :ivar type: over all of the new state
+    :ivar demotion: whether changes of it are told as well
+    :ivar latest: whether what is not true any more is left out
+    :ivar body: JSON with ``$name`` in its strings; None: all that is known
+    :ivar headers: names and values
+    :ivar secret: that signs what is sent, or None
+    :ivar retries: statuses after which it is tried again, besides those that everybody means so
+    :ivar timeout: seconds, 1 to 3600
+    :ivar authorities: PEM; None: this host's
     """
 
     name: str
@@ -429,7 +538,14 @@ class WebhookConfig:
 
 @dataclass(frozen=True)
 class ControlConfig:
-    """The ``[control]`` section. With ``tls``, ``clients`` is the file of the CA that signs clients' certificates."""
+    """The ``[control]`` section. With ``tls``, ``clients`` is the file of the CA that signs clients' certificates.
+
+    :ivar unix: the path of the socket, from the root on
+    :ivar tls: where to listen for other hosts, or None
+    :ivar certificate: path of the own one
+    :ivar key: path of its key
+    :ivar clients: path of the CA's
+    """
 
     unix: str = DEFAULT_CONTROL_SOCKET
     tls: TlsListen | None = None
@@ -456,7 +572,11 @@ DEFAULT_DEVD_MODE = FileMode(0o666)
 
 @dataclass(frozen=True)
 class DevdConfig:
-    """The ``[devd]`` section. ``mode`` is that of the socket; connecting takes the right to write."""
+    """The ``[devd]`` section. ``mode`` is that of the socket; connecting takes the right to write.
+
+    :ivar unix: the path of the socket, from the root on
+    :ivar mode: as chmod(1) has it
+    """
 
     unix: str = DEFAULT_DEVD_SOCKET
     mode: FileMode = DEFAULT_DEVD_MODE
@@ -464,7 +584,19 @@ class DevdConfig:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A whole configuration file."""
+    """A whole configuration file.
+
+    :ivar knobs: of the host
+    :ivar vhids: as many as wanted
+    :ivar control: where carpctl comes in
+    :ivar hooks: commands and plug-ins
+    :ivar devd: None: no such socket
+    :ivar manhole: shells, off by default
+    :ivar syncs: programs that synchronise tables
+    :ivar checks: what demotes while it fails
+    :ivar webhooks: servers that are told
+    :ivar links: interfaces with a plug-in
+    """
 
     knobs: Knobs = Knobs()
     vhids: tuple[VirtualHostConfig, ...] = ()

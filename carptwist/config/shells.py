@@ -83,7 +83,14 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 
 @dataclass(frozen=True)
 class ManholeConfig:
-    """The ``[manhole]`` section: Python shells inside the daemon. Off where it names no place."""
+    """The ``[manhole]`` section: Python shells inside the daemon. Off where it names no place.
+
+    :ivar telnet: on loopback or a UNIX socket, as :func:`private_place` reads it, or None
+    :ivar ssh: as :func:`place` reads it, or None
+    :ivar authorized_keys: path of those who may come
+    :ivar host_key: path of the own key
+    :ivar passwd: path of names and hashes
+    """
 
     telnet: Place | None = None
     ssh: Place | None = None

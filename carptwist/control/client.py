@@ -32,6 +32,8 @@ from carptwist.control.lease_commands import Attend, TellLease
 from carptwist.control.revision_commands import Plan, Reload, Save, unpacked
 from carptwist.vhost.tenants import Lease
 
+#: One event, as ``carpctl events --json`` prints it: ``number``, ``time``, ``kind``, ``vhid``, ``text``, and others by
+#: its kind; docs/control.md has them all.
 Event = dict[str, Any]
 
 

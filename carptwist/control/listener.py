@@ -507,4 +507,4 @@ class ControlFactory(ServerFactory):
             self._sweep = self._clock.callLater(SWEEP_SECONDS, self._look_for_idle_ones)
 
 
-__all__ = ["MOST_CONNECTIONS", "BusyError", "ControlFactory", "ControlProtocol"]
+__all__ = ["MOST_CONNECTIONS", "ControlFactory", "ControlProtocol"]

@@ -31,7 +31,14 @@ THREADS = 8
 
 
 class Change(NamedTuple):
-    """A vhid has entered a state. All text, as a command sees it."""
+    """A vhid has entered a state. All text, as a command sees it.
+
+    :ivar vhid: its number
+    :ivar interface: where it is
+    :ivar previous: ``INIT``, ``BACKUP`` or ``MASTER``
+    :ivar state: the new one
+    :ivar reason: as the log has it
+    """
 
     vhid: str
     interface: str
@@ -41,6 +48,7 @@ class Change(NamedTuple):
 
     @property
     def subsystem(self) -> str:
+        """``VHID@INTERFACE``, as devd(8) calls it."""
         return f"{self.vhid}@{self.interface}"
 
     def variables(self) -> dict[str, str]:

@@ -151,6 +151,7 @@ class CarpClient(Child):
     # Life
 
     def startService(self) -> None:
+        """Connect, and connect again whenever the connection is lost."""
         self._is_closed = False
         super().startService()  # type: ignore[no-untyped-call]
         self._service.startService()

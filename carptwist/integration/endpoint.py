@@ -52,7 +52,10 @@ MOST_GOES = 100
 @implementer(IAddress)
 @dataclass(frozen=True)
 class AwaitedAddress:
-    """Of a port that has not listened yet."""
+    """Of a port that has not listened yet.
+
+    :ivar vhid: that is waited for, ``VHID@INTERFACE``
+    """
 
     vhid: str
 
@@ -246,6 +249,7 @@ class CarpServerEndpoint:
         always: bool = False,
         boottime: Callable[[], float] = boottime,
     ) -> None:
+        """Nothing is asked before somebody listens."""
         self._reactor = reactor
         self._vhid = canonical(vhid)
         self._inner = inner

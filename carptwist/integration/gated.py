@@ -65,6 +65,7 @@ class CarpGatedService(Child, MultiService):
         patience_seconds: float = PATIENCE_SECONDS,
         boottime: Callable[[], float] = boottime,
     ) -> None:
+        """Nothing is asked before it is started."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._are_started = False
         endpoint = control_endpoint(reactor, control)
@@ -93,6 +94,7 @@ class CarpGatedService(Child, MultiService):
         """The children are started later, without the privileges of the start."""
 
     def startService(self) -> None:
+        """From now on the children run whenever this host holds the addresses."""
         Service.startService(self)
         self._gate.start()
 
@@ -102,6 +104,10 @@ class CarpGatedService(Child, MultiService):
         return self._gate.stop()
 
     def addService(self, service: IService) -> None:
+        """One more child, which is started at once if the children run.
+
+        :raises RuntimeError: there is a child of this name already.
+        """
         with _as_running(self, self._are_started):
             super().addService(service)  # type: ignore[no-untyped-call]
 

@@ -29,7 +29,11 @@ MARGIN_SECONDS = 0.2
 
 
 class Lease(NamedTuple):
-    """From when on and until when a vhid has its addresses for itself, in seconds of the reactor's clock."""
+    """From when on and until when a vhid has its addresses for itself, in seconds of the reactor's clock.
+
+    :ivar since: of the first advertisement
+    :ivar until: when others may count this host as dead
+    """
 
     since: float
     until: float
