@@ -23,8 +23,10 @@ from zope.interface import implementer
 
 from carptwist.admin import passwords
 from carptwist.admin.console import Console
+from carptwist.moderation import Moderation
 
 _LONGEST_FILE = 2**20
+BURST_SECONDS = 10.0
 _log = Logger()
 
 #: Does work that takes a processor for a while; fires with what it gives.
@@ -41,6 +43,26 @@ def trusted_text(path: str) -> str:
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(1, f"others can write to {path}: chmod go-w {path}")
         return file.read(_LONGEST_FILE).decode(errors="replace")
+
+
+class TurnedAway:
+    """Tells of those who were not let in: one line for a burst from one place."""
+
+    def __init__(self, clock: Any) -> None:
+        self._moderation = Moderation(clock, BURST_SECONDS)
+
+    def tell(self, how: str, who: str, transport: Any) -> None:
+        """``who`` has come over ``transport``, and has gone as he came."""
+        place = getattr(transport.getPeer(), "host", "a UNIX socket")
+        unsaid = self._moderation.admit(place)
+        if unsaid is not None:
+            _log.warn(
+                "carp: manhole: {who} from {place} was not let in by {how}{more}",
+                who=who,
+                place=place,
+                how=how,
+                more=f" ({unsaid} more like it unsaid)" if unsaid else "",
+            )
 
 
 @implementer(ICredentialsChecker)

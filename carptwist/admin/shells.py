@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from twisted.python.compat import iterbytes
 from twisted.python.failure import Failure
 
-from carptwist.admin.access import PhraseChecker, ShellRealm
+from carptwist.admin.access import PhraseChecker, ShellRealm, TurnedAway
 from carptwist.admin.console import Console
 from carptwist.admin.stopwatch import Stopwatch
 from carptwist.config.shells import ManholeConfig, Place
@@ -133,7 +133,7 @@ class TelnetLogin(AuthenticatingTelnetProtocol):
         super()._cbLogin(ial)
 
     def _ebLogin(self, failure: Failure) -> None:
-        _log.warn("carp: manhole: {name} was not let in by telnet", name=repr(self._name.decode(errors="replace")))
+        self.factory.turned_away.tell("telnet", repr(self._name.decode(errors="replace")), self.transport)
         self._attempts += 1
         if self._attempts >= MOST_ATTEMPTS:
             self.transport.write(b"\nAuthentication failed\n")
@@ -159,6 +159,7 @@ class TelnetFactory(ServerFactory):
         self._portal = portal
         self._reactor = reactor
         self._sessions = 0
+        self.turned_away = TurnedAway(reactor)
 
     def buildProtocol(self, addr: object) -> TelnetTransport | None:
         if self._sessions >= MOST_SESSIONS:

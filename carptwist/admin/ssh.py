@@ -14,20 +14,32 @@ from twisted.conch.ssh.transport import SSHServerTransport
 from twisted.conch.ssh.userauth import SSHUserAuthServer
 from twisted.cred.credentials import ISSHPrivateKey
 from twisted.cred.portal import Portal
+from twisted.internet.error import ProcessTerminated
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import implementer, provider
 
-from carptwist.admin.access import trusted_text
+from carptwist.admin.access import TurnedAway, trusted_text
 
 __all__ = ["AuthorizedKeys", "IConchUser", "KeysOnlyFactory", "SSHPublicKeyChecker", "host_keys", "user"]
 
 _log = Logger()
 
+
+@provider(ILogObserver)
+def _bugs_alone(event: LogEvent) -> None:
+    if event["log_level"] >= LogLevel.critical:
+        globalLogPublisher(event)
+
+
+#: For Conch, which writes a dozen lines about each connection of anybody.
+_quiet = Logger(observer=_bugs_alone)
+
 MOST_CONNECTIONS = 16
 #: Until somebody has shown a key: Conch itself waits for ever for a version and for the exchange of keys.
 LOGIN_SECONDS = 60
+_LONGEST_NAME = 60
 
 
 @implementer(IAuthorizedKeysDB)
@@ -60,6 +72,19 @@ class KeysOnly(SSHUserAuthServer):
     interfaceToMethod = {ISSHPrivateKey: b"publickey"}
     loginTimeout = 60
     attemptsBeforeDisconnect = 6
+    transport: Any
+    _log = _quiet
+
+    def serviceStopped(self) -> None:
+        if self.user and self.transport is not None:
+            self.transport.named = repr(self.user[:_LONGEST_NAME].decode(errors="replace"))
+        super().serviceStopped()
+
+
+class Connection(SSHConnection):
+    """What somebody has who was let in."""
+
+    _log = _quiet
 
 
 class CountedTransport(SSHServerTransport):
@@ -67,20 +92,26 @@ class CountedTransport(SSHServerTransport):
 
     factory: KeysOnlyFactory
     transport: Any
+    named = "somebody"
+    _log = _quiet
 
     def connectionMade(self) -> None:
+        self._let_in = False
         self._patience = self.factory.clock.callLater(LOGIN_SECONDS, self.transport.abortConnection)
         super().connectionMade()
 
     def setService(self, service: Any) -> None:
         if service.name == SSHConnection.name:
             self._at_ease()
+            self._let_in = True
         super().setService(service)
 
     def connectionLost(self, reason: Failure | None = connectionDone) -> None:
         self._at_ease()
         self.factory.connections -= 1
         super().connectionLost(reason)
+        if not self._let_in:
+            self.factory.turned_away.tell("SSH", self.named, self.transport)
 
     def _at_ease(self) -> None:
         if self._patience.active():
@@ -92,11 +123,13 @@ class KeysOnlyFactory(ConchFactory):
 
     noisy = False
     protocol = CountedTransport
-    services = {b"ssh-userauth": KeysOnly, b"ssh-connection": SSHConnection}
+    services = {b"ssh-userauth": KeysOnly, b"ssh-connection": Connection}
+    _log = _quiet
 
     def __init__(self, portal: Portal, keys: dict[bytes, Key], clock: Any) -> None:
         super().__init__(portal)
         self.clock = clock
+        self.turned_away = TurnedAway(clock)
         self.publicKeys = {kind: key.public() for kind, key in keys.items()}
         self.privateKeys = keys  # type: ignore[assignment]  # what Conch says of their type is not so
         self.connections = 0
@@ -110,6 +143,10 @@ class KeysOnlyFactory(ConchFactory):
 
 class Session(TerminalSession):
     """A terminal, and nothing but a terminal: no commands, no files, no tunnels."""
+
+    def execCommand(self, proto: Any, command: bytes) -> None:
+        proto.errReceived(b"carptwist: there are no commands here, only a prompt\r\n")
+        proto.processEnded(Failure(ProcessTerminated(1)))
 
     def windowChanged(self, newWindowSize: Any) -> None:
         pass

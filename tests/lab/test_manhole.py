@@ -184,7 +184,8 @@ class ManholeTests(SceneTestCase):
             client.expect("Password: ")
             client.type("QXZ wrong\r")
         client.expect("Connection closed by foreign host")
-        scene.daemons["a"].expect("carp: manhole: 'nobody' was not let in by telnet")
+        scene.daemons["a"].expect("carp: manhole: 'anna' from 127.0.0.1 was not let in by telnet")
+        self.assertEqual(scene.daemons["a"].text().count("was not let in"), 1)
         self.assertNotIn("QXZ", scene.daemons["a"].text())
         self.assertEqual(scene.logged_state("a"), "MASTER")
 
@@ -208,15 +209,27 @@ class ManholeTests(SceneTestCase):
         client = self.client(scene, "ssh", *options, "-i", str(files / "mine"), "anna@127.0.0.1")
         client.expect(PROMPT)
         self.assertIn("1@em0: MASTER", client.line("vhids"))
+        client.type("1 +")
+        client.type("\x03")
+        client.expect("KeyboardInterrupt")
         client.type("\x04")
         scene.daemons["a"].expect("carp: manhole: anna has gone")
+        self.client(scene, "ssh", *options, "-i", str(files / "mine"), "anna@127.0.0.1", "ls").expect("only a prompt")
 
+        for _ in range(3):
+            refused = self.client(scene, "ssh", *options, "-i", str(files / "other"), "bert@127.0.0.1")
+            self.assertNotIn("assword", refused.expect("Permission denied (publickey)."))
+        scene.daemons["a"].expect("carp: manhole: 'bert' from 127.0.0.1 was not let in by SSH")
         refused = self.client(scene, "ssh", *options, "-i", str(files / "other"), "anna@127.0.0.1")
         self.assertNotIn("assword", refused.expect("Permission denied (publickey)."))
         keys.chmod(0o666)
         refused = self.client(scene, "ssh", *options, "-i", str(files / "mine"), "anna@127.0.0.1")
         refused.expect("Permission denied (publickey).")
         scene.daemons["a"].expect("carp: manhole: nobody is let in: ")
+        # A burst is one line, and of Conch's there are none but for who was let in.
+        self.assertEqual(scene.daemons["a"].text().count("was not let in"), 1)
+        self.assertNotIn("trying auth", scene.daemons["a"].text())
+        self.assertNotIn("Traceback", scene.daemons["a"].text())
         self.assertEqual(scene.logged_state("a"), "MASTER")
 
     def test_what_is_missing_is_told_and_nothing_else_suffers(self) -> None:
