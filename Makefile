@@ -7,12 +7,13 @@ SOURCES := $(shell find carptwist twisted -name '*.py' -o -name '*.ini' -o -path
 BENCHES := $(filter-out __init__,$(basename $(notdir $(wildcard tests/benches/*.py))))
 APT := apt-get install -y -qq --no-install-recommends
 
-.PHONY: help install demo test lint types unit lab packages bench docs api clean
+.PHONY: help install demo test lint types unit lab packages bench soak docs api clean
 
 help:
 	@echo "make demo    two hosts share addresses, and one of them dies; about a minute"
 	@echo "make test    everything that must hold: lint, types, tests, the lab with real daemons"
 	@echo "make bench   measurements, side by side with their peers"
+	@echo "make soak    schedules of failures until it is interrupted: SEED=7 MINUTES=60 LAB=1 (real daemons) if you like"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make api     the pages of the API, as HTML in build/api"
 	@echo "make install carptwist into $(VENV)"
@@ -78,6 +79,11 @@ packages:
 
 bench: $(VENV)/tested-with packages
 	@for bench in $(BENCHES); do echo "== $$bench"; $(BIN)/python -m tests.benches.$$bench || exit 1; done
+
+# What breaks is kept as a scenario that the tests play from then on.
+soak: $(VENV)/tested-with
+	$(BIN)/python -m tests.$(if $(LAB),lab.soak,properties.soak) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SCHEDULES),--schedules $(SCHEDULES))
 
 docs: $(VENV)/tested-with
 	$(BIN)/python -m carptwist.election.table > docs/election-table.md

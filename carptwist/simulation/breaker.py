@@ -25,6 +25,7 @@ from carptwist.config.schema import Configuration, Dialect, Knobs, Phrase, Repla
 from carptwist.election.state import State
 from carptwist.simulation.conditions import Conditions
 from carptwist.simulation.host import Nature
+from carptwist.simulation.inquirer import inquire
 from carptwist.simulation.inspector import Inspector, Violation
 from carptwist.simulation.scenario import (
     Adjust,
@@ -48,26 +49,18 @@ from carptwist.simulation.scenario import (
     Weather,
 )
 from carptwist.simulation.script import described
-from carptwist.simulation.segment import Segment
 from carptwist.simulation.stage import make
-from carptwist.simulation.world import World
-from carptwist.wire import arp
 
 WILD_SECONDS = 20.0
 MOST_FAILURES = 14
 #: How long daemons have to end in good order.
 ENDING_SECONDS = 2.0
 
-INQUIRY_SECONDS = 0.73
-
 #: What an assault takes: a takeover at the start, trouble, and the longest timeout after it.
 ASSAULT_SECONDS = 13.0
 _LAST_TROUBLE = 8.0
 
 _NAMES = "abcd"
-_CLIENT = "client"
-_CLIENT_MAC = bytes.fromhex("0200000000c8")
-_CLIENT_ADDRESS = bytes((192, 0, 2, 200))
 _PHRASE = (Phrase(b"mekmitasdigoat"),)
 
 
@@ -171,8 +164,7 @@ def trial(schedule: Schedule) -> Violation | None:
     scenario = complete(schedule)
     with make(scenario) as world:
         inspector = Inspector(world)
-        for segment in world.segments.values() if schedule.whole else ():
-            _inquire(world, segment, _questions(world, segment))
+        inquire(world)
 
         def watch() -> None:
             inspector.look()
@@ -183,10 +175,8 @@ def trial(schedule: Schedule) -> Violation | None:
             world.run(scenario.duration, watch)
         except _Broken:
             return inspector.violations[0]
-        running = [host.name for host in world.hosts.values() if host.node is not None]
-        if running and schedule.whole:
-            return Violation(world.now, "everything put back", f"{' and '.join(running)} did not end")
-    return None
+        inspector.finish()
+    return next(iter(inspector.violations), None)
 
 
 def search(seeds: Iterable[int], drawn: Callable[[int], Schedule] = draw) -> Iterator[Breakage]:
@@ -219,28 +209,6 @@ def shrink(breakage: Breakage, most_trials: int = 400) -> Breakage:
 
 class _Broken(Exception):
     """A rule is broken: nothing more need happen."""
-
-
-# A client of the LAN
-
-
-def _questions(world: World, segment: Segment) -> list[bytes]:
-    """An ARP request for each IPv4 address of a segment."""
-    shared = {
-        ip_interface(address).ip
-        for ownership in world.ownerships.values()
-        if ownership.service.segment == segment.name
-        for address in ownership.service.addresses
-    }
-    asked = sorted(address.packed for address in shared if address.version == 4)
-    return [arp.request(address, _CLIENT_MAC, _CLIENT_ADDRESS) for address in asked]
-
-
-def _inquire(world: World, segment: Segment, questions: Sequence[bytes]) -> None:
-    """Somebody asks for every address, again and again: whoever answers is looked at too."""
-    for question in questions:
-        segment.send(_CLIENT, question)
-    world.timeline.callLater(INQUIRY_SECONDS, _inquire, world, segment, questions)
 
 
 # Drawing

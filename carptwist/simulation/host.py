@@ -102,6 +102,7 @@ class SimulatedHost:
         self.system: MemorySystem | None = None
         self.frozen = False
         self.leaving = False
+        self.left_at = 0.0  # when that began
         self.when_gone: list[Callable[[SimulatedHost], object]] = []  # told when a daemon has stopped in good order
         self.when_lost: list[Callable[[SimulatedHost], object]] = []  # told before a daemon dies otherwise
         self._links = {
@@ -302,6 +303,7 @@ class SimulatedHost:
         if self.leaving:
             return
         self.leaving = True
+        self.left_at = self._timeline.now
         leaving: Deferred[None] = node.stop()
         leaving.addErrback(self._failed)
         leaving.addCallback(lambda _: self._gone(node))

@@ -51,6 +51,8 @@ from carptwist.wire.carp import BOW_OUT_ADVBASE, BOW_OUT_ADVSKEW
 
 #: What planes, timers and wires may take, on top of what the rules say, besides what the hosts' natures add.
 SLACK_SECONDS = 0.05
+#: How long a daemon has to end in good order.
+LEAVING_SECONDS = 1.5
 
 _VIRTUAL = b"\x00\x00\x5e\x00\x01"
 
@@ -76,6 +78,7 @@ class Inspector:
         self._disturbed = 0.0
         self._homeless: dict[tuple[str, str], float] = {}  # held without being MASTER, since
         self._bowed: dict[tuple[str, int], float] = {}  # when somebody who is BACKUP was reached by a farewell
+        self._heeded: set[tuple[str, int]] = set()  # of those, which have made somebody take over
         self._bequeathed: dict[tuple[str, int, str], float] = {}  # which farewells are due, by segment, vhid and host
         self._spoken: dict[tuple[str, str], tuple[float, float, int]] = {}  # of each MASTER: see _late
         self._bounds = {key: _bound(world, *key) for key in world.ownerships}
@@ -119,6 +122,14 @@ class Inspector:
             self._bequests()
         self._owners()
 
+    def finish(self) -> None:
+        """The world is at its end: has everybody gone who was told to, long enough ago?"""
+        for host in self._world.hosts.values():
+            if not host.leaving or host.clock is None or host.stalled:
+                continue
+            if self._world.now - max(host.left_at, host.clock.resumed) >= LEAVING_SECONDS:
+                self._break("everything put back", f"{host.name} did not end")
+
     # Rules
 
     def _read_history(self) -> None:
@@ -126,6 +137,10 @@ class Inspector:
         for happening in happenings[self._seen :]:
             if happening.kind in (Kind.SCRIPT, Kind.DEMOTION):
                 self._disturbed = happening.at
+                # Whoever has taken over, or is about to, may have lost it again by this.
+                for key, bowed in list(self._bowed.items()):
+                    if key in self._heeded or happening.at - bowed <= self._slack:
+                        del self._bowed[key]
             elif happening.kind is Kind.BUG:
                 self._break("no bug", f"{happening.host}: {happening.text}")
         self._seen = len(happenings)
@@ -186,8 +201,11 @@ class Inspector:
     def _owners(self) -> None:
         now = self._world.now
         for (name, vhid), ownership in self._world.ownerships.items():
-            if not any(True for _ in ownership.open_faults):
-                continue
+            if not any(fault.kind is FaultKind.OUTAGE for fault in ownership.open_faults):
+                if self._bowed.get((name, vhid), now) < now:
+                    self._heeded.add((name, vhid))
+                if not any(True for _ in ownership.open_faults):
+                    continue
             segment = self._world.segments[name]
             if not self._quiet(segment):
                 self._disturbed = now
@@ -272,6 +290,7 @@ class Inspector:
                 vhost = host.find(f"{vhid}@{interface}")
                 if vhost is not None and self._would_take_over(host, vhost):
                     self._bowed[segment.name, vhid] = self._world.now
+                    self._heeded.discard((segment.name, vhid))
 
     def _would_take_over(self, host: SimulatedHost, vhost: VirtualHost) -> bool:
         """Whether a farewell that is sent now makes this one MASTER."""

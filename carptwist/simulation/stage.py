@@ -15,6 +15,7 @@ from carptwist.pcap import Capture
 from carptwist.planes import PlaneError
 from carptwist.simulation.attacker import Attacker
 from carptwist.simulation.history import Kind
+from carptwist.simulation.inquirer import inquire
 from carptwist.simulation.inspector import Inspector, Violation
 from carptwist.simulation.ownership import Fault, FaultKind, Ownership
 from carptwist.simulation.scenario import (
@@ -114,6 +115,8 @@ def play(scenario: Scenario, *, seed: int | None = None, pcap: Path | None = Non
             world.timeline.callLater(at, _note, world, expected, judgements, number)
     captures = _record(world, pcap) if pcap is not None else []
     inspector = Inspector(world) if inspect else None
+    if inspect:
+        inquire(world)
     try:
         with world:
             world.run(scenario.duration, inspector.look if inspector is not None else None)
@@ -121,6 +124,8 @@ def play(scenario: Scenario, *, seed: int | None = None, pcap: Path | None = Non
                 if isinstance(expected, OwnerExpected) and number not in judgements:
                     judgements[number] = _judge_owner(world, expected)
             world.finish()
+            if inspector is not None:
+                inspector.finish()
     finally:
         for capture in captures:
             capture.close()

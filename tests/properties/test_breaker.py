@@ -35,8 +35,8 @@ from carptwist.vhost.virtualhost import VirtualHost
 from tests.properties.mutants import MUTANTS, Mutant, planted
 
 BATCHES = 8
-SCHEDULES = 200
-ASSAULTS = 200
+SCHEDULES = 150
+ASSAULTS = 250
 #: Among so many schedules each planted fault is found.
 MUTANT_SCHEDULES = 200
 
