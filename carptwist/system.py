@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from carptwist.config.belongings import of_configuration, of_vhid
 from carptwist.config.schema import Configuration, PlaneKind, VirtualHostConfig
-from carptwist.exclusion import Share, join
+from carptwist.exclusion import Share, TakenError, join
 from carptwist.guard.keeper import GuardKeeper
 from carptwist.interfaces import IFramePort, IFrameReceiver, IGuard, INotebook, IPlane, ISystem, LinkState
 from carptwist.links import deaf, membership
@@ -64,11 +64,16 @@ class LinuxSystem:
         missing = missing_privileges(self._configuration)
         if missing is not None:
             raise MissingPrivilegeError(missing)
-        share = self._share = join()
+        share = join()
         # As a whole and before anything else: a start that fails for this has changed nothing.
-        share.take("the service", of_configuration(self._configuration))
-        for config in self._configuration.vhids:
-            share.take(config.name, of_vhid(config))
+        try:
+            share.take("the service", of_configuration(self._configuration))
+            for config in self._configuration.vhids:
+                share.take(config.name, of_vhid(config))
+        except TakenError:
+            share.close()  # nothing of it is ours, nor is it for us to leave
+            raise
+        self._share = share
         settings = share.settings
         settings.join(self._state_dir)
         self._orders.start()

@@ -98,7 +98,7 @@ class Hooks:
     ) -> None:
         self._reactor = reactor
         self._make = make
-        self._targets: dict[str, tuple[HookConfig, Target]] = {}
+        self._targets: dict[HookConfig, Target] = {}
         self._stopping: list[Deferred[None]] = []
         self.replace(hooks)
         self._pool = ThreadPool(minthreads=0, maxthreads=THREADS, name="carptwist hooks")
@@ -109,11 +109,13 @@ class Hooks:
     def replace(self, hooks: Sequence[HookConfig]) -> None:
         """From the next change on these hooks; what is at work for a change is not interrupted."""
         self._hooks = [(hook, re.compile(hook.match), re.compile(hook.type)) for hook in hooks]
-        for name, (config, target) in tuple(self._targets.items()):
-            if config not in hooks:
-                del self._targets[name]
-                self._stopping = [each for each in self._stopping if not each.called]
-                self._stopping.append(target.stop())
+        self._stop_former()
+
+    def _stop_former(self) -> None:
+        current = [hook for hook, _, _ in self._hooks]
+        for hook in [hook for hook in self._targets if hook not in current]:
+            self._stopping = [each for each in self._stopping if not each.called]
+            self._stopping.append(self._targets.pop(hook).stop())
 
     def start(self) -> None:
         """Be ready to run."""
@@ -140,7 +142,7 @@ class Hooks:
     def _end(self) -> Deferred[None]:
         self._pool.stop()
         self._hooks = []
-        ending = [*self._stopping, *(target.stop() for _, target in self._targets.values())]
+        ending = [*self._stopping, *(target.stop() for target in self._targets.values())]
         return DeferredList(ending).addCallback(lambda _: None)
 
     @inlineCallbacks
@@ -158,12 +160,14 @@ class Hooks:
                 )
                 said = outcome.output and outcome.code is not None
                 self._report(hook, latest, outcome, f": {outcome.output}" if said else "")
+            self._stop_former()  # made for this change, after others had taken their place
             latest = self._waiting.pop(latest.subsystem, None)
 
     def _target(self, hook: HookConfig) -> Target:
-        if hook.name not in self._targets:
-            self._targets[hook.name] = hook, self._make(hook)
-        return self._targets[hook.name][1]
+        # By all its settings: one of the same name may have taken its place meanwhile.
+        if hook not in self._targets:
+            self._targets[hook] = self._make(hook)
+        return self._targets[hook]
 
     def _done(self, _: None, lane: str) -> None:
         self._busy.discard(lane)

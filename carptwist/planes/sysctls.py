@@ -82,10 +82,13 @@ class Sysctls:
             self._state_dirs.append(state_dir)
 
     def leave(self, state_dir: Path) -> None:
-        """Leave no journal there: whoever needs one has it elsewhere."""
+        """Leave no journal there: whoever needs one has it elsewhere. The last one stays while something is changed:
+        what could not be put back is for the next daemon."""
         with self._lock:
-            if state_dir in self._state_dirs:
-                self._state_dirs.remove(state_dir)
+            if state_dir not in self._state_dirs:
+                return
+            self._state_dirs.remove(state_dir)
+            if self._state_dirs or not any(changed.settings for changed in self._interfaces.values()):
                 with contextlib.suppress(OSError):
                     _journal(state_dir).unlink(missing_ok=True)
 
@@ -155,26 +158,31 @@ class Sysctls:
 
     def _save(self) -> None:
         interfaces = {index: changed for index, changed in self._interfaces.items() if changed.settings}
-        text = json.dumps({"boot": _boot(), "interfaces": interfaces})
-        for state_dir in self._state_dirs:
-            journal = _journal(state_dir)
-            try:
-                if not interfaces:
-                    journal.unlink(missing_ok=True)
-                    continue
-                state_dir.mkdir(parents=True, exist_ok=True)
-                draft = journal.with_suffix(".new")
-                draft.write_text(text)
-                draft.replace(journal)
-            except OSError as error:
-                raise PlaneError(
-                    f"cannot write {journal}: {error.strerror}: state_dir must be a directory that this process may "
-                    "write to"
-                ) from None
+        text = json.dumps({"boot": _boot(), "interfaces": interfaces}) if interfaces else ""
+        troubles = [trouble for state_dir in self._state_dirs if (trouble := _write_journal(state_dir, text))]
+        # One that is written says it all: a service does not fail for another one's directory.
+        if troubles and len(troubles) == len(self._state_dirs):
+            raise PlaneError(f"{troubles[0]}: state_dir must be a directory that this process may write to")
 
 
 def _journal(state_dir: Path) -> Path:
     return state_dir / f"sysctls-{namespace()}.json"
+
+
+def _write_journal(state_dir: Path, text: str) -> str | None:
+    """Have a journal with this text there, and none without text; gives why that cannot be."""
+    journal = _journal(state_dir)
+    try:
+        if not text:
+            journal.unlink(missing_ok=True)
+            return None
+        state_dir.mkdir(parents=True, exist_ok=True)
+        draft = journal.with_suffix(".new")
+        draft.write_text(text)
+        draft.replace(journal)
+    except OSError as error:
+        return f"cannot write {journal}: {error.strerror}"
+    return None
 
 
 def _load(journal: Path, boot: str) -> dict[int, _Changed]:

@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from carptwist.config.schema import HookConfig
 from carptwist.hooks.action import KEPT_OUTPUT, run
 from carptwist.hooks.script import Change, Hooks, command
+from carptwist.plugins.hook import Outcome
 
 MASTER = Change("1", "em0", "BACKUP", "MASTER", "master timed out; rm -rf /")
 
@@ -85,6 +86,27 @@ def _runs(pid: int) -> bool:
         return False
 
 
+class _Target:
+    """Takes down what it is told."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.told: list[str] = []
+
+    def changed(self, change: Change) -> Deferred[Outcome]:
+        self.told.append(f"{self._name} {change.state}")
+        return succeed(Outcome(None, 0.0))
+
+    def stop(self) -> Deferred[None]:
+        self.told.append(f"{self._name} stop")
+        return succeed(None)
+
+
+def _plugged(name: str) -> HookConfig:
+    """A hook with a plug-in, and its settings."""
+    return HookConfig("shop", (), plugin="it", argument=(name,))
+
+
 class HooksTests(TestCase):
     """Real commands on real threads."""
 
@@ -132,6 +154,28 @@ class HooksTests(TestCase):
         hooks.replace([shell(f"echo later $type >> {self.written}")])
         hooks.changed(MASTER._replace(state="BACKUP"))
         return hooks.finish().addCallback(lambda _: self.assertEqual(self.lines(), ["former MASTER", "later BACKUP"]))
+
+    def test_a_plug_in_that_is_exchanged_while_a_hook_before_it_is_at_work(self) -> None:
+        """Is called once more as it was before, and then no more: the next change is the new one's."""
+        made: list[_Target] = []
+
+        def make(hook: HookConfig) -> _Target:
+            made.append(_Target(hook.argument[0]))
+            return made[-1]
+
+        slow = shell("sleep 0.2")
+        hooks = Hooks(reactor, [slow, _plugged("former")], make)
+        hooks.start()
+        hooks.changed(MASTER)
+        hooks.replace([slow, _plugged("later")])
+        hooks.changed(MASTER._replace(state="BACKUP"))
+
+        def judge(_: object) -> None:
+            self.assertEqual(
+                [each.told for each in made], [["former MASTER", "former stop"], ["later BACKUP", "later stop"]]
+            )
+
+        return hooks.finish().addCallback(judge)
 
     def test_in_order_and_coalesced_to_the_latest(self) -> None:
         """Of a storm a slow hook sees the beginning and the end."""

@@ -158,6 +158,8 @@ class TwoServicesTests(TwistedTestCase):
             self.assertIn("another CarpService of this process has", said)
             self.assertIn(what, said)
         self.assertIn(f"socket {self.host.directory}/one/control.sock", said)
+        # What it would be put back by after a crash has not gone with those that failed.
+        self.assertEqual(len(list((self.host.directory / "one" / "state").glob("sysctls-*.json"))), 1)
         self.order(f"start two {self.file('two', 2, '192.0.2.61')}", "started two")
         self.serves("192.0.2.61", 2)
         self.file("two", 1, "192.0.2.61")

@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from carptwist.lab.namespaces import NetworkNamespace, why_not
+from carptwist.planes import PlaneError
 from carptwist.planes.sysctls import Sysctls
 
 WANTED = {"arp_ignore": 1}
@@ -64,6 +65,31 @@ class SharedSettingsTests(SynchronousTestCase):
             self.settings.release("1@lo")
         self.assertEqual(self.setting(), "0")
         self.assertEqual(self.journals(), [False, False])
+
+    def test_what_could_not_be_put_back(self) -> None:
+        """Is in the journal that the last one leaves: the next daemon puts it back."""
+        with self.namespace:
+            self.settings.join(self.b)
+            self.settings.acquire(1, "lo", "1@lo", WANTED)
+            self.settings.leave(self.a)
+            self.settings.leave(self.b)
+            self.assertEqual(self.journals(), [False, True])
+            self.assertEqual(Sysctls(self.b).recover(), ["lo"])
+        self.assertEqual(self.setting(), "0")
+
+    def test_a_directory_of_somebody_else_that_cannot_be_written_to(self) -> None:
+        """Keeps nobody from changing settings whose own directory can be, nor from putting them back."""
+        self.b.write_text("a file")
+        with self.namespace:
+            self.settings.join(self.b)
+            self.settings.acquire(1, "lo", "1@lo", WANTED)
+            self.assertEqual(self.journals(), [True, False])
+            self.settings.release("1@lo")
+            self.assertEqual((self.setting(), self.journals()), ("0", [False, False]))
+            self.settings.leave(self.a)
+            with self.assertRaisesRegex(PlaneError, "cannot write .*/b/sysctls.*: .*: state_dir must be"):
+                self.settings.acquire(1, "lo", "2@lo", WANTED)
+        self.assertEqual(self.setting(), "0")
 
     def test_what_nobody_uses(self) -> None:
         """Is put back at once, the live one's own notwithstanding."""
