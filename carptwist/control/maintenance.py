@@ -5,7 +5,8 @@ says goodbye as MASTER, preempts nobody, and becomes MASTER only where nobody el
 the ledger says so to everybody who looks. It survives a restart of the daemon, and of the host.
 
 It is refused where nobody else would take over: a vhid that is MASTER here and has heard no other node since the
-daemon started. (A node that is BACKUP says nothing in CARP: what was heard is all that can be known.)
+daemon started, or none whose last words were not a farewell: such a node was stopped, or is in maintenance itself. (A
+node that is BACKUP says nothing in CARP: what was heard is all that can be known.)
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from carptwist.control.commands import NobodyElseError, RefusedError
-from carptwist.election.precedence import MAX_SKEW
+from carptwist.election.precedence import BOW_OUT, MAX_SKEW
 from carptwist.election.state import State
 from carptwist.interfaces import INotebook
+from carptwist.vhost.peers import Peer
 from carptwist.vhost.roster import Roster
 
 OWNER = "maintenance"
+
+
+def _has_left(peer: Peer) -> bool:
+    """Its last words were a farewell, or that it wants to be relieved, as in maintenance."""
+    return peer.hearing.advbase == BOW_OUT and peer.hearing.advskew >= BOW_OUT - 1
 
 
 class Maintenance:
@@ -53,11 +60,16 @@ class Maintenance:
             return "maintenance is on already"
         masters = [vhost for vhost in self._roster.all() if vhost.state is State.MASTER]
         alone = [vhost.name for vhost in masters if not vhost.peers.all()]
-        if alone and not force:
+        left = [vhost.name for vhost in masters if vhost.peers.all() and all(map(_has_left, vhost.peers.all()))]
+        if (alone or left) and not force:
+            why = [f"no other node was heard at {', '.join(alone)} since this daemon started ({self._since})"]
+            whys = [
+                *(why if alone else []),
+                *([f"whoever was heard at {', '.join(left)} said goodbye"] if left else []),
+            ]
             raise NobodyElseError(
-                f"nobody else would take over {', '.join(alone)}: no other node was heard there since this daemon "
-                f"started ({self._since}). --force does it all the same, and this host takes over again after some "
-                "seconds if nobody else does"
+                f"nobody else would take over: {', and '.join(whys)}. --force does it all the same, and this host takes "
+                "over again after some seconds if nobody else does"
             )
         now = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="seconds")
         written = json.dumps({"since": now, "reason": reason}).encode()

@@ -40,6 +40,19 @@ class MaintenanceTests(ControlTestCase):
         self.clock.pump([0.01] * 700)
         self.assertEqual(self.state(self.node), State.MASTER)
 
+    def test_it_is_refused_where_the_others_have_said_goodbye(self) -> None:
+        """One that was stopped takes nothing over, nor does one that is in maintenance itself: both say the same."""
+        other = self.pair()
+        self.node.roster.all()[0].asked(State.BACKUP)
+        self.clock.pump([0.01] * 100)
+        self.assertEqual((self.state(self.node), self.state(other)), (State.BACKUP, State.MASTER))
+        other.roster.set_last_resort(True)
+        self.clock.pump([0.01] * 100)
+        self.assertEqual((self.state(self.node), self.state(other)), (State.MASTER, State.BACKUP))
+        text = self.refusal(self.client().maintenance(True), NobodyElseError)
+        self.assertIn("whoever was heard at 1@em0 said goodbye", text)
+        self.answer(self.client().maintenance(True, force=True))
+
     def test_everything_is_given_away_at_once(self) -> None:
         """The other one has it before its timeout, keeps it, and gives it back afterwards if it may be preempted."""
         other = self.pair()

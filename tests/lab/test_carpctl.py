@@ -448,7 +448,7 @@ class ReasonTests(SceneTestCase):
         self.await_backup(scene, "b")
         code, _, complaint = carpctl(scene, "maintenance", "on")
         self.assertEqual(code, 1)
-        self.assertIn("nobody else would take over 1@em0", complaint)
+        self.assertIn("nobody else would take over: no other node was heard at 1@em0 since", complaint)
         carpctl(scene, "state", "1@em0", "backup")
         scene.await_master("b")
         carpctl(scene, "state", "1@em0", "master")
