@@ -414,8 +414,8 @@ class IHook(Interface):
         """
 
     def stop() -> Deferred[None] | None:
-        """Nothing more comes: the section is gone, or the daemon ends, which waits for the Deferred for ``timeout``
-        seconds at most."""
+        """Nothing more comes: the section is gone, while a change may still be under way, or the daemon ends, which
+        waits for the Deferred for ``timeout`` seconds at most."""
 
 
 class IDemotionSource(Interface):
@@ -462,6 +462,7 @@ class IPlanePlugin(ICarpPlugin):
         :param config: of the vhid; ``config.argument`` is what the section says after ``argument``, a text a line.
         :param reactor: that the daemon runs on.
         :param damaged: to be called with a text when somebody else has interfered: the plane is prepared again.
+        :returns: one that is used for this vhid alone.
         :raises PlaneError: it cannot be, and why.
         """
 

@@ -204,7 +204,7 @@ class CarpService(Child):
 
     def when_started(self) -> Deferred[bool]:
         """Fires with True when every vhid takes part and the sockets listen; with False when the start has failed, and
-        ``gave_up`` was called. ``startService`` comes first.
+        ``gave_up`` was called: stop it all the same. ``startService`` comes first.
 
         :raises ValueError: it did not.
         """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, fail, inlineCallbacks
+from twisted.trial.unittest import SynchronousTestCase
 
 from carptwist.api import (
     BadRequestError,
@@ -16,7 +18,9 @@ from carptwist.api import (
     configuration_of_file,
     configuration_of_text,
 )
+from carptwist.privileges import missing_privileges
 from carptwist.simulation.system import MemorySystem
+from tests.lab.support import environment, unprivileged_pythons
 from tests.service_support import QUICK, ServiceTestCase, Step
 
 
@@ -129,6 +133,44 @@ class EmbeddedServiceTests(ServiceTestCase):
         self.assertEqual(two.states(), {"2@em0": State.MASTER})
         self.assertTrue(self.systems["b"].holds("2@em0"))
         self.assertEqual(set(told), {"1@em0"})
+
+
+_UNPRIVILEGED = f"""
+from twisted.internet.task import react
+from carptwist.api import CarpService, configuration_of_text, run_on_monotonic_time
+
+async def main(reactor):
+    run_on_monotonic_time(reactor)
+    service = CarpService(configuration_of_text({QUICK!r} + "[carp]\\nrecorder = 0"), reactor=reactor)
+    service.startService()
+    print(await service.when_started(), service.trouble)
+    await service.stopService()
+
+react(main, [])
+"""
+
+
+class LinuxTests(SynchronousTestCase):
+    """On this host."""
+
+    def test_without_privileges(self) -> None:
+        """The service says which it needs, has changed nothing, and can be stopped."""
+        for python, become in unprivileged_pythons():
+            done = subprocess.run(
+                [python, "-c", _UNPRIVILEGED],
+                preexec_fn=become,
+                env=environment(),
+                cwd="/",
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            self.assertEqual(
+                done.stdout.strip(),
+                f"False {missing_privileges(configuration_of_text(QUICK), 0)}",
+                done.stderr,
+            )
 
 
 class ConfigurationTests(ServiceTestCase):

@@ -12,11 +12,28 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 from typing import Any
 
+from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 
-from carptwist.api import CarpClient, CarpGatedService, CarpServerEndpoint, Event, RefusedError, State, connect
+from carptwist.api import (
+    CarpClient,
+    CarpGatedService,
+    CarpServerEndpoint,
+    CarpService,
+    Change,
+    Configuration,
+    ConfigurationError,
+    Event,
+    Outcome,
+    RefusedError,
+    State,
+    configuration_of_file,
+    configuration_of_text,
+    connect,
+    run_on_monotonic_time,
+)
 
 
 async def work(reactor: Any, inner: IStreamServerEndpoint) -> int:
@@ -41,6 +58,26 @@ async def work(reactor: Any, inner: IStreamServerEndpoint) -> int:
     except RefusedError as error:
         print(error, port.getHost(), status)
     return total
+
+
+async def embed(reactor: Any, parent: MultiService, text: str) -> State:
+    run_on_monotonic_time(reactor)
+    try:
+        configuration: Configuration = configuration_of_text(text)
+    except ConfigurationError as refused:
+        raise SystemExit(str(refused.errors[0].text)) from None
+    service = CarpService(configuration, reactor=reactor, gave_up=lambda: print("no"))
+    service.setName("carp")
+    service.setServiceParent(parent)
+    started: bool = await service.when_started()
+    changes: list[Change] = []
+    end = service.observe(changes.append)
+    service.demote(100, "shop", "ill", seconds=5.0)
+    outcomes: list[Outcome] = await service.adopt(configuration_of_file("/etc/carptwist/carp.ini"))
+    end()
+    print(started, service.trouble, [outcome.text for outcome in outcomes], changes[0].subsystem, service.status())
+    await service.disownServiceParent()
+    return service.states()["1@em0"]
 """
 
 #: carptwist is to them what it is where it is installed: its types count, and what is wrong within it does not.

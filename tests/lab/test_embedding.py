@@ -11,7 +11,7 @@ from carptwist.lab.children import Child
 from carptwist.lab.host import Host
 from tests.lab import asker as asker_program
 from tests.lab import two_services
-from tests.lab.support import environment
+from tests.lab.support import environment, processes_with
 from tests.lab.test_leftovers import rules, settings, tables
 from tests.lab.twisted_support import Asker, TwistedTestCase
 
@@ -110,7 +110,7 @@ class TwoServicesTests(TwistedTestCase):
 
     def test_each_leaves_the_other_alone(self) -> None:
         """One is started, stopped and started again while the other one serves: that one's address is never away, its
-        device and settings are there throughout; after the last one's end everything is as it was."""
+        device, guard and settings are there throughout; after the last one's end everything is as it was."""
         self.start()
         one = self.file("one", 1, "192.0.2.1")
         two = self.file("two", 2, "192.0.2.61")
@@ -118,6 +118,8 @@ class TwoServicesTests(TwistedTestCase):
         self.serves("192.0.2.1", 1)
         since = time.time()
         changed = settings(self.host)
+        guards = self.guards("one")
+        self.assertEqual(len(guards), 1)
         for _ in range(2):
             self.order(f"start two {two}", "started two")
             self.serves("192.0.2.61", 2)
@@ -125,6 +127,7 @@ class TwoServicesTests(TwistedTestCase):
             self.order("stop two", "stopped two")
             self.assertNotIn("carp2-2", self.host.interfaces())
             self.assertEqual(settings(self.host), changed)
+            self.assertEqual((self.guards("one"), self.guards("two")), (guards, []))
         self.assert_never_away("192.0.2.1", since)
         # The other way round: who had made the settings goes first.
         self.order(f"start two {two}", "started two")
@@ -137,6 +140,10 @@ class TwoServicesTests(TwistedTestCase):
         self.assert_never_away("192.0.2.61", since)
         self.assertNotIn("removed what a former daemon", self.program.text())
         self.end()
+
+    def guards(self, name: str) -> list[str]:
+        """The command lines of the guards of a service."""
+        return processes_with(f"{self.host.directory}/{name}/state/guard-")
 
     def assert_never_away(self, address: str, since: float) -> None:
         outage = self.s.outage(address, since)
