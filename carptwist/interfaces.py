@@ -287,9 +287,9 @@ class INotebook(Interface):
     def read() -> Deferred[bytes]:
         """All that is written; nothing if nothing is. Fails with OSError."""
 
-    def append(octets: bytes) -> Deferred[None]:
-        """Write these behind what is there. Whatever becomes of the daemon meanwhile, what was there stays, and
-        of these there is nothing, all, or what they begin with. Fails with OSError: then the same holds."""
+    def append(octets: bytes) -> Deferred[None] | None:
+        """Write these behind what is there; None: it is done. Whatever becomes of the daemon meanwhile, what was there
+        stays, and of these there is nothing, all, or what they begin with. Fails with OSError: then the same holds."""
 
     def replace(whole: Callable[[], bytes]) -> Deferred[int]:
         """Have these octets instead of what is there: all of the ones or all of the others. They are asked for on

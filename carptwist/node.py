@@ -34,12 +34,14 @@ from carptwist.interfaces import (
 )
 from carptwist.protocols.advertisement import AdvertisementProtocol
 from carptwist.protocols.arp import ArpProtocol
+from carptwist.protocols.authority import Prepare, authenticators
 from carptwist.protocols.neighbor import NeighborProtocol
 from carptwist.protocols.voice import Voice
 from carptwist.vhost.attachment import Attachment
 from carptwist.vhost.groups import Groups
-from carptwist.vhost.recollection import Recollection
+from carptwist.vhost.recollection import WRITE_SECONDS, Recollection
 from carptwist.vhost.roster import Roster
+from carptwist.vhost.rounds import Rounds
 from carptwist.vhost.surroundings import ORDINARY, commanded
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import filters
@@ -58,7 +60,8 @@ class Node:
 
     :param reactor: delayed calls on it should run on monotonic time.
     :param system: the host that they run on.
-    :param read: understands a frame as :func:`carptwist.wire.advertisement.read` does.
+    :param read: understands a frame as :func:`carptwist.wire.advertisement.read` does, and ``prepare`` the keys of a
+        vhid as :func:`carptwist.protocols.authority.authenticators`.
     :param surroundings: what they cannot work out by themselves.
     """
 
@@ -71,9 +74,11 @@ class Node:
         reactor: Any,
         system: ISystem,
         read: Read = read,
+        prepare: Prepare = authenticators,
         surroundings: ISurroundings = ORDINARY,
     ) -> None:
         self._read = read
+        self._prepare = prepare
         self.roster = Roster(knobs, reactor, surroundings)
         self.groups = Groups(self.roster, reactor)
         self._reactor = reactor
@@ -82,6 +87,7 @@ class Node:
         self.last_words: list[Callable[[], object]] = []
         self._attachments: dict[str, Attachment] = {}
         self._recollections: dict[str, Recollection] = {}
+        self._rounds = Rounds(surroundings.aside(reactor), WRITE_SECONDS)
         self._guard: IGuard = system.guard(self._guard_is_lacking) if knobs.guard else Unguarded()
 
     @property
@@ -248,14 +254,15 @@ class Node:
     def _recall(self, vhost: VirtualHost) -> None:
         """It takes part when it knows which advertisements were heard in former lives."""
         notebook = self._system.notebook(vhost.name)
-        recollection = Recollection(vhost.name, vhost.replay, notebook, self.surroundings.aside(self._reactor))
+        clock = self.surroundings.aside(self._reactor)
+        recollection = Recollection(vhost.name, vhost.replay, notebook, clock, self._rounds)
         self._recollections[vhost.name] = recollection
         vhost.obstruct("memory", "reading what is known of former advertisements")
         recollection.recall().addCallback(lambda _: vhost.clear("memory"))
 
     def _open_voice(self, link: LinkState) -> IVoice:
         vhosts = self.roster.on(link.name)
-        advertisements = AdvertisementProtocol(link.name, self.roster, self._reactor, self._read)
+        advertisements = AdvertisementProtocol(link.name, self.roster, self._reactor, self._read, self._prepare)
 
         def balances(address: bytes) -> bool:
             return self.roster.balances(link.name, address)

@@ -200,7 +200,9 @@ class History:
             self._notebook.replace(lambda: _lines(kept)).addErrback(self._failed)
         else:
             self._appended += len(unwritten)
-            self._notebook.append(_lines(unwritten)).addErrback(self._failed)
+            appending = self._notebook.append(_lines(unwritten))
+            if appending is not None:
+                appending.addErrback(self._failed)
 
     def _failed(self, _: object) -> None:
         # The notebook has told why. Whatever is in it now, the next time it is written anew.

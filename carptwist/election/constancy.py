@@ -43,6 +43,8 @@ class Habit(NamedTuple):
 class Constancy:
     """The senders of one vhid, by their packed network address."""
 
+    __slots__ = ("_habits", "_repeating")
+
     def __init__(self) -> None:
         self._habits: dict[bytes, Habit] = {}
         self._repeating: set[bytes] = set()

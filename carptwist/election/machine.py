@@ -50,6 +50,10 @@ LATE_SECONDS = 0.25
 #: ... before it has read, for so long, what the master may have said meanwhile; longer after a longer absence.
 READ_SECONDS = 0.02
 
+# In Python 3.11 an attribute of an Enum costs as much as a call.
+_INIT, _BACKUP, _ = State
+_YIELDING = Bearing.YIELDING
+
 
 class Settings(NamedTuple):
     """What the operator decided for a vhid.
@@ -68,8 +72,34 @@ class Machine:
     """State, timers and rules of one vhid on one node.
 
     What follows from settings and demotion is reckoned when they change, since each advertisement is compared with it:
-    ``effective_advskew``, and ``demote``, the demote count that this node advertises, an octet.
+    ``effective_advskew``; ``demote``, the demote count that this node advertises, an octet; ``pace``, the seconds from
+    one advertisement to the next, and ``lease``, for how many a MASTER may count on being the only one after each.
     """
+
+    __slots__ = (
+        "_abandoned",
+        "_advertise_at",
+        "_announced_at",
+        "_demotion",
+        "_interval",
+        "_lapses_at",
+        "_limit",
+        "_listens_until",
+        "_master_down",
+        "_repeat_announcement_at",
+        "_timeout",
+        "bearing",
+        "demote",
+        "effective_advskew",
+        "last_resort",
+        "lease",
+        "pace",
+        "preempt",
+        "reason",
+        "settings",
+        "since",
+        "state",
+    )
 
     def __init__(
         self,
@@ -114,12 +144,12 @@ class Machine:
     @property
     def deadline(self) -> float | None:
         """When the next tick is due; None: no timer runs."""
-        pending = [*self._master_down.values()]
-        if self._advertise_at is not None:
-            pending.append(self._advertise_at)
+        if self._advertise_at is None:
+            return min(self._master_down.values(), default=None)
+        pending = [self._advertise_at]
         if self._repeat_announcement_at is not None:
             pending.append(self._repeat_announcement_at)
-        return min(pending, default=None)
+        return min(pending)
 
     @property
     def master_down_at(self) -> dict[int, float]:
@@ -167,12 +197,14 @@ class Machine:
         """A valid advertisement of another node for this vhid. ``demote`` counts in the OpenBSD dialect alone."""
         if not self.settings.counts_demotion:
             demote = 0
+        if self.state is _BACKUP:
+            return self._heard_as_backup(now, family, advbase, advskew, demote)
+        if self.state is _INIT:
+            return []
         lapsed = self._lapse(now)
-        if self.state is State.BACKUP:
+        if lapsed:
             return lapsed + self._heard_as_backup(now, family, advbase, advskew, demote)
-        if self.state is State.MASTER:
-            return self._heard_as_master(now, advbase, advskew, demote)
-        return []
+        return self._heard_as_master(now, advbase, advskew, demote)
 
     def foresee(self, now: float, family: int, advbase: int, advskew: int, demote: int = 0) -> list[Effect]:
         """What :meth:`heard` would give now; nothing changes."""
@@ -195,9 +227,8 @@ class Machine:
         effects = self._lapse(now)
         if self._advertise_at is not None and self._advertise_at <= now:
             effects.append(self._advertise(now))
-            step = interval_seconds(self.settings.advbase, self.effective_advskew)
             # From due time to due time, so that lateness does not add up; but no burst after a long absence.
-            self._advertise_at = max(self._advertise_at + step, now + step / 2)
+            self._advertise_at = max(self._advertise_at + self.pace, now + self.pace / 2)
         if self._repeat_announcement_at is not None and self._repeat_announcement_at <= now:
             self._repeat_announcement_at = None
             effects.append(self._announce(now))
@@ -236,6 +267,7 @@ class Machine:
         if last is self.last_resort:
             return []
         self.last_resort = last
+        self._reckon()
         if self.state is State.MASTER and last:
             return self.asked(now, State.BACKUP, "maintenance")
         if self.state is State.BACKUP:
@@ -265,8 +297,8 @@ class Machine:
         if demotion == self._demotion:
             return []
         self._demotion = demotion
-        lapsed = self._lapse(now)
         self._reckon()
+        lapsed = self._lapse(now)
         # At once, so that the others can react at once.
         return self._advertise_now(now) if self.state is State.MASTER else lapsed
 
@@ -302,31 +334,39 @@ class Machine:
             self.effective_advskew = effective_advskew(settings.advskew, self._demotion)
             self.demote = 0
         self._interval = interval(settings.advbase, self.effective_advskew)
+        self._timeout = self._patience(settings)
+        # Any whole second is longer than our patience where advbase is 0; OpenBSD does not compare either. A farewell
+        # is a farewell all the same, and no other interval is as long.
+        self.pace = interval_seconds(settings.advbase, self.effective_advskew)
+        self.lease = lease_seconds(settings.advbase, settings.advskew, self.effective_advskew)
+        own = patience(settings.advbase, self.effective_advskew)
+        self._limit = own if settings.advbase else interval(BOW_OUT, BOW_OUT) - 1
 
     def _heard_as_backup(self, now: float, family: int, advbase: int, advskew: int, demote: int) -> list[Effect]:
         if self.last_resort:
             # Even after a farewell: the others are to be faster.
             self._await_master(now, tuple(each for each in (family,) if each in self.settings.families))
             return []
-        if self.bearing is Bearing.YIELDING:
+        if self.bearing is _YIELDING:
             self._leave_to_others(now, family, advbase, advskew)
             return []
-        if self.is_listening(now):
+        theirs = interval(advbase, advskew)
+        if now < self._listens_until:
             # It may be old. After a farewell nobody is waited for longer than that.
             if family not in self.settings.families:
                 return []
-            if self._would_time_out(advbase, advskew):
+            if self._limit < theirs:
                 self._master_down[family] = self._listens_until
             else:
                 self._await_master(now, (family,))
             return []
-        if self.preempts and self._interval < interval(advbase, advskew) and demote >= self.demote:
+        if self._interval < theirs and self.preempts and demote >= self.demote:
             # We would advertise more often than this master: we are the better one.
             return self._take_over(now, "preempting a slower master")
         if demote > self.demote:
             # Whatever preempt says: a master that is demoted asks to be relieved.
             return self._take_over(now, "master is demoted more")
-        if self._would_time_out(advbase, advskew):
+        if self._limit < theirs:
             # It promises less than our patience: waiting would end in the same way, only later.
             # This is how a bow-out takes effect at once.
             return self._take_over(now, "master will time out")
@@ -355,13 +395,6 @@ class Machine:
             return [self._announce(now)]
         return []
 
-    def _would_time_out(self, advbase: int, advskew: int) -> bool:
-        if self.settings.advbase == 0:
-            # Any whole second is longer than our patience then; OpenBSD does not compare either. A farewell
-            # is a farewell all the same.
-            return is_bow_out(advbase, advskew)
-        return patience(self.settings.advbase, self.effective_advskew) < interval(advbase, advskew)
-
     def _take_over(self, now: float, reason: str) -> list[Effect]:
         effects = self._become(now, State.MASTER, reason)
         effects += [self._advertise(now), self._announce(now)]
@@ -369,16 +402,15 @@ class Machine:
         # advertisement that comes early harms nobody.
         self._advertise_at = now + interval_seconds(self.settings.advbase, self.settings.advskew)
         # Once more after two intervals, for switches that lost the first one.
-        self._repeat_announcement_at = now + 2 * interval_seconds(self.settings.advbase, self.effective_advskew)
+        self._repeat_announcement_at = now + 2 * self.pace
         return effects
 
     def _advertise_now(self, now: float) -> list[Effect]:
-        self._advertise_at = now + interval_seconds(self.settings.advbase, self.effective_advskew)
+        self._advertise_at = now + self.pace
         return [self._advertise(now)]
 
     def _advertise(self, now: float) -> Effect:
-        settings = self.settings
-        self._lapses_at = now + lease_seconds(settings.advbase, settings.advskew, self.effective_advskew)
+        self._lapses_at = now + self.lease
         return Advertise(*self._told(), self.demote)
 
     def _told(self) -> tuple[int, int]:
@@ -397,10 +429,10 @@ class Machine:
         self, now: float, families: tuple[int, ...], promised: float = 0.0, at_most: float = float("inf")
     ) -> None:
         """Start the timeout anew; ``promised``: the patience that the master that was heard asks for, in seconds."""
-        own = self._patience(self.settings)
-        if self.settings.advbase == 0 and not self.settings.counts_demotion:
-            own = max(own, promised)
-        due = now + min(own, at_most)
+        own = self._timeout
+        if promised > own and self.settings.advbase == 0 and not self.settings.counts_demotion:
+            own = promised
+        due = now + (own if own < at_most else at_most)
         for family in families:
             self._master_down[family] = due
 
@@ -423,7 +455,7 @@ class Machine:
     @property
     def _one_interval(self) -> float:
         """Of any master, in seconds: it may be demoted, and so advertise as seldom as that."""
-        return min(interval_seconds(self.settings.advbase, MAX_SKEW), self._patience(self.settings))
+        return min(interval_seconds(self.settings.advbase, MAX_SKEW), self._timeout)
 
     def _listen(self, now: float, seconds: float) -> None:
         self._listens_until = now + seconds

@@ -19,6 +19,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
 
 #: How finely the oldest is told from the rest.
 GENERATIONS = 8
@@ -31,11 +32,22 @@ _DRAWERS = 64
 _DRAWER_SHIFT = 58
 _CELLS_OF_A_RUN = 2
 _OCTETS_OF_A_CELL = 8
+#: What comes before no counter.
+_NOTHING = -2
 
 
 def fair_share(vhids: int) -> int:
     """How many cells each of so many vhids of one host may have."""
     return min(MOST_CELLS, CELLS_OF_A_HOST // max(1, vhids))
+
+
+class Place(Enum):
+    """Where a counter is among those that were seen. The last one of a drawer is not looked for before the first one of
+    the next: that costs a cell when a run goes over that border, once in 2**58 counters."""
+
+    AMONG = "it was seen"
+    NEXT = "the one before it was seen"
+    ELSEWHERE = "neither"
 
 
 class Generation:
@@ -50,21 +62,42 @@ class Generation:
         self._lasts = array("Q")
 
     def __contains__(self, counter: int) -> bool:
-        run = bisect_right(self._firsts, counter) - 1
-        if run >= 0 and counter <= self._lasts[run]:
-            return True
-        drawer = self._drawers[counter >> _DRAWER_SHIFT]
-        if not drawer:
-            return False
-        place = bisect_left(drawer, counter)
-        return place < len(drawer) and drawer[place] == counter
+        return self.place(counter) is Place.AMONG
 
-    def extend(self, counter: int) -> bool:
-        """Make a run one longer that ends just before ``counter``; False if none does."""
+    def place(self, counter: int) -> Place:
+        """Where a counter is."""
         run = bisect_right(self._firsts, counter) - 1
-        if run < 0 or self._lasts[run] != counter - 1:
+        last = self._lasts[run] if run >= 0 else _NOTHING
+        drawer = self._drawers[counter >> _DRAWER_SHIFT]
+        single = bisect_left(drawer, counter)
+        if counter <= last or (single < len(drawer) and drawer[single] == counter):
+            return Place.AMONG
+        if counter == last + 1 or (single > 0 and drawer[single - 1] == counter - 1):
+            return Place.NEXT
+        return Place.ELSEWHERE
+
+    def add(self, counter: int, *, follows: bool = False) -> bool:
+        """A counter was seen. Whether it was not known yet. ``follows``: the one before it is in another generation.
+
+        As :meth:`place`, and in one go: this is done with every advertisement.
+        """
+        run = bisect_right(self._firsts, counter) - 1
+        last = self._lasts[run] if run >= 0 else _NOTHING
+        drawer = self._drawers[counter >> _DRAWER_SHIFT]
+        single = bisect_left(drawer, counter)
+        if counter <= last or (single < len(drawer) and drawer[single] == counter):
             return False
-        self._lasts[run] = counter
+        if counter == last + 1:
+            self._lasts[run] = counter
+        elif single > 0 and drawer[single - 1] == counter - 1:
+            drawer.pop(single - 1)
+            self.cells -= 1
+            self.add_run(counter - 1, counter)
+        elif follows:
+            self.add_run(counter, counter)
+        else:
+            drawer.insert(single, counter)
+            self.cells += 1
         return True
 
     def add_run(self, first: int, last: int) -> None:
@@ -73,25 +106,6 @@ class Generation:
         self._firsts.insert(run, first)
         self._lasts.insert(run, last)
         self.cells += _CELLS_OF_A_RUN
-
-    def add_single(self, counter: int) -> None:
-        drawer = self._drawers[counter >> _DRAWER_SHIFT]
-        drawer.insert(bisect_left(drawer, counter), counter)
-        self.cells += 1
-
-    def take_single(self, counter: int) -> bool:
-        """Remove a single; False if it is none."""
-        if not self._single(counter):
-            return False
-        drawer = self._drawers[counter >> _DRAWER_SHIFT]
-        drawer.pop(bisect_left(drawer, counter))
-        self.cells -= 1
-        return True
-
-    def _single(self, counter: int) -> bool:
-        drawer = self._drawers[counter >> _DRAWER_SHIFT]
-        place = bisect_left(drawer, counter)
-        return place < len(drawer) and drawer[place] == counter
 
     # As one piece
 
@@ -138,41 +152,44 @@ class Memory:
     :param capacity: how many cells they may take now.
     """
 
+    __slots__ = ("_capacity", "_newest", "_older")
+
     def __init__(self, capacity: Callable[[], int] = lambda: MOST_CELLS) -> None:
         self._capacity = capacity
-        self._generations = deque([Generation()], maxlen=GENERATIONS)
+        self._older: deque[Generation] = deque(maxlen=GENERATIONS - 1)
+        self._newest = Generation()
 
     def __contains__(self, counter: int) -> bool:
-        # Not any() of a generator: this is asked of every advertisement.
-        for generation in reversed(self._generations):  # noqa: SIM110
-            if counter in generation:
-                return True
-        return False
+        return counter in self._newest or any(counter in generation for generation in self._older)
 
     @property
     def octets(self) -> int:
         """How much room is taken."""
-        return sum(generation.cells for generation in self._generations) * _OCTETS_OF_A_CELL
+        return sum(generation.cells for generation in self.generations) * _OCTETS_OF_A_CELL
 
     @property
     def generations(self) -> tuple[Generation, ...]:
         """The oldest first."""
-        return tuple(self._generations)
+        return (*self._older, self._newest)
 
-    def add(self, counter: int) -> None:
-        """A counter that is not known yet was seen."""
-        newest = self._generations[-1]
-        if newest.extend(counter):
-            return
-        if counter - 1 not in self:
-            newest.add_single(counter)
-        elif newest.take_single(counter - 1):
-            newest.add_run(counter - 1, counter)
-        else:
-            newest.add_run(counter, counter)  # it goes on with what an older generation has
+    def add(self, counter: int) -> bool:
+        """A counter was seen. Whether it was not known yet."""
+        follows = False
+        for generation in self._older:
+            place = generation.place(counter)
+            if place is Place.AMONG:
+                return False
+            follows = follows or place is Place.NEXT
+        newest = self._newest
+        if not newest.add(counter, follows=follows):
+            return False
         if newest.cells * GENERATIONS >= self._capacity():
-            self._generations.append(Generation())
+            self._older.append(newest)
+            self._newest = Generation()
+        return True
 
     def restore(self, generations: Sequence[Generation]) -> None:
         """Have what another memory had, instead of what is there."""
-        self._generations = deque(generations or [Generation()], maxlen=GENERATIONS)
+        self._older.clear()
+        self._older.extend(generations[:-1])
+        self._newest = generations[-1] if generations else Generation()

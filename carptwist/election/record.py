@@ -24,6 +24,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import NamedTuple
 from zlib import crc32
 
@@ -71,10 +72,8 @@ def snapshot(replay: Replay) -> Callable[[], bytes]:
 
 def appendix(runs: Iterable[Run], habits: Mapping[bytes, Habit]) -> bytes:
     """What has become known since, to be appended."""
-    parts = [_block(b"N", _runs(runs))]
-    if habits:
-        parts.append(_block(b"H", _habits(habits)))
-    return b"".join(parts)
+    octets = _block(b"N", _runs(runs))
+    return octets + _block(b"H", _habits(habits)) if habits else octets
 
 
 def read(octets: bytes) -> Recalled:
@@ -113,8 +112,7 @@ def restore(replay: Replay, recalled: Recalled) -> None:
     replay.memory.restore(recalled.generations)
     for first, last in (*recalled.runs, *meanwhile):
         for counter in range(first, last + 1):
-            if counter not in replay.memory:
-                replay.memory.add(counter)
+            replay.memory.add(counter)
     replay.constancy.restore(recalled.habits.items())
 
 
@@ -126,7 +124,7 @@ def _block(kind: bytes, content: bytes) -> bytes:
 
 
 def _runs(runs: Iterable[Run]) -> bytes:
-    return array("Q", [end for run in runs for end in run]).tobytes()
+    return array("Q", chain.from_iterable(runs)).tobytes()
 
 
 def _pairs(content: bytes) -> list[Run]:

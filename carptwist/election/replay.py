@@ -33,11 +33,16 @@ class Verdict(Enum):
     REPLAYED = "replayed"
 
 
+_NEW = Verdict.NEW  # in Python 3.11 an attribute of an Enum costs as much as a call
+
+
 class Replay:
     """The advertisements of one vhid, ours included.
 
     :param capacity: how many cells the memory may take now.
     """
+
+    __slots__ = ("_habits_changed", "_news", "_own", "constancy", "memory", "when_changed")
 
     def __init__(self, capacity: Callable[[], int] = lambda: MOST_CELLS) -> None:
         self.memory = Memory(capacity)
@@ -51,12 +56,12 @@ class Replay:
         self, now: float, source: bytes, counter: int, *, network_control: bool, steady: float = STEADY_SECONDS
     ) -> Verdict:
         """A valid advertisement was heard: ``network_control`` if with DSCP CS7."""
-        if counter not in self.memory:
-            self._remember(counter)
+        if self.memory.add(counter):
+            self._note(counter)
             changed = self.constancy.introduced(now, source, counter, network_control=network_control, steady=steady)
             self._habits_changed = self._habits_changed or changed
             self.when_changed()
-            return Verdict.NEW
+            return _NEW
         if counter in self._own:
             return Verdict.OURS
         if not network_control and self.constancy.may_repeat(source, counter):
@@ -65,18 +70,16 @@ class Replay:
 
     def sent(self, counter: int) -> None:
         """We sent an advertisement with this counter."""
-        if counter not in self._own:
-            self._own.add(counter)
-        if counter not in self.memory:
-            self._remember(counter)
+        self._own.add(counter)
+        if self.memory.add(counter):
+            self._note(counter)
             self.when_changed()
 
     def knows(self, counter: int) -> bool:
         """Whether an advertisement with this counter was seen."""
         return counter in self.memory
 
-    def _remember(self, counter: int) -> None:
-        self.memory.add(counter)
+    def _note(self, counter: int) -> None:
         if self._news is None:
             return
         if self._news and self._news[-1][1] == counter - 1:

@@ -24,7 +24,7 @@ from carptwist.config.schema import Dialect, ReplayMode
 from carptwist.election.effects import Advertise
 from carptwist.interfaces import Hearing, IAuthority, IFramePort, IFrameReceiver, IVirtualHost, LinkState
 from carptwist.moderation import Moderation
-from carptwist.protocols.authority import Authority
+from carptwist.protocols.authority import Authority, Prepare, authenticators
 from carptwist.protocols.destinations import Destinations, Framing
 from carptwist.protocols.repetition import Repetition
 from carptwist.vhost.roster import Roster
@@ -49,7 +49,8 @@ MOST_RECOGNISED = 4096
 class AdvertisementProtocol:
     """Hears and sends the advertisements of the vhids of one interface.
 
-    :param read: understands a frame; whoever hands one frame to many hosts can have it understood once.
+    :param read: understands a frame, and ``prepare`` the keys of a vhid; whoever hands one frame to many hosts can have
+        it understood once.
     """
 
     _log = Logger()
@@ -60,13 +61,14 @@ class AdvertisementProtocol:
         roster: Roster,
         clock: IReactorTime,
         read: Callable[[bytes], Heard | Refusal | None] = read,
+        prepare: Prepare = authenticators,
     ) -> None:
         self._read = read
         self._interface = interface
         self._roster = roster
         self._vhosts: Mapping[int, VirtualHost] = roster.on(interface)
         self._port: IFramePort | None = None
-        self._authority: IAuthority = roster.surroundings.authority(interface, Authority())
+        self._authority: IAuthority = roster.surroundings.authority(interface, Authority(prepare))
         self._recognitions: dict[tuple[int, bytes], Recognition] = {}
         self.destinations = Destinations(interface, self._vhosts, clock, put=self._put)
         self._own: tuple[IPv4Address | IPv6Address, ...] = ()
@@ -96,33 +98,25 @@ class AdvertisementProtocol:
         if isinstance(heard, Refusal):
             self._refuse(heard)
             return
-        advertisement = heard.advertisement
-        vhost = self._vhosts.get(advertisement.vhid)
+        advertisement, family, source, *_ = heard
+        vhid, advskew, advbase, demote, counter, digest = advertisement
+        vhost = self._vhosts.get(vhid)
         if vhost is None:
-            self._refuse(Refusal(Cause.BADVHID, "no such vhid here", heard.source, advertisement.vhid))
+            self._refuse(Refusal(Cause.BADVHID, "no such vhid here", source, vhid))
             return
-        if not self.destinations.admits(vhost.config, heard.family, heard.source):
+        config = vhost.config
+        if not self.destinations.admits(config, family, source):
             why = "advertisement: it is none of this vhid's peers"
-            self._refuse(Refusal(Cause.BADIF, why, heard.source, advertisement.vhid))
+            self._refuse(Refusal(Cause.BADIF, why, source, vhid))
             return
-        phrase = self._authority.phrase_of(vhost.config, advertisement.counter, advertisement.digest)
+        phrase = self._authority.phrase_of(config, counter, digest)
         if phrase is None:
-            self._refuse(Refusal(Cause.BADAUTH, "bad digest", heard.source, advertisement.vhid), heard)
+            self._refuse(Refusal(Cause.BADAUTH, "bad digest", source, vhid), heard)
             return
         if self._repetition.refuses(vhost, heard):
             return
-        vhost.heard(
-            Hearing(
-                heard.family,
-                heard.source,
-                self._recognise(heard),
-                advertisement.advbase,
-                advertisement.advskew,
-                advertisement.demote,
-                advertisement.counter,
-                phrase,
-            )
-        )
+        implementation = self._recognise(heard)
+        vhost.heard(Hearing(family, source, implementation, advbase, advskew, demote, counter, phrase))
 
     # Sending
 
@@ -192,8 +186,7 @@ class AdvertisementProtocol:
             if len(self._recognitions) >= MOST_RECOGNISED:
                 del self._recognitions[next(iter(self._recognitions))]
             recognition = self._recognitions[key] = Recognition()
-        recognition.heard(heard)
-        return recognition.implementation
+        return recognition.heard(heard)
 
     # Refusing
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from zope.interface import implementer
 
 from carptwist.config.schema import Dialect, VirtualHostConfig
@@ -9,17 +11,36 @@ from carptwist.interfaces import IAuthority
 from carptwist.wire.authentication import Authenticator
 
 
+def authenticators(
+    config: VirtualHostConfig, make: Callable[..., Authenticator] = Authenticator
+) -> tuple[Authenticator, ...]:
+    """One for each pass phrase of a vhid; the first one signs."""
+    addresses = [address.ip for address in config.addresses]
+    phrases = [phrase.octets for phrase in config.phrases] or [b""]
+    # OpenBSD leaves link-local addresses out when it signs, and believes both.
+    link_local = (False, True) if config.dialect is Dialect.OPENBSD else (True,)
+    return tuple(
+        make(phrase, config.vhid, addresses, link_local=included) for included in link_local for phrase in phrases
+    )
+
+
+Prepare = Callable[[VirtualHostConfig], tuple[Authenticator, ...]]
+
+
 @implementer(IAuthority)
 class Authority:
-    """Prepares the keys of a vhid when they are first asked for, and again when it is configured otherwise."""
+    """Has the keys of a vhid prepared when they are first asked for, and again when it is configured otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, prepare: Prepare = authenticators) -> None:
+        self._prepare = prepare
         self._authenticators: dict[int, tuple[VirtualHostConfig, tuple[Authenticator, ...]]] = {}
 
     def phrase_of(self, config: VirtualHostConfig, counter: int, digest: bytes) -> int | None:
-        for number, authenticator in enumerate(self._authenticators_of(config)):
+        known = self._authenticators.get(config.vhid)
+        authenticators = known[1] if known is not None and known[0] is config else self._authenticators_of(config)
+        for number, authenticator in enumerate(authenticators):
             if authenticator.verify(counter, digest):
-                return number % max(1, len(config.phrases))
+                return number and number % len(config.phrases)
         return None
 
     def sign(self, config: VirtualHostConfig, counter: int) -> bytes:
@@ -29,14 +50,6 @@ class Authority:
         known = self._authenticators.get(config.vhid)
         if known is not None and known[0] is config:
             return known[1]
-        addresses = [address.ip for address in config.addresses]
-        phrases = [phrase.octets for phrase in config.phrases] or [b""]
-        # OpenBSD leaves link-local addresses out when it signs, and believes both.
-        link_local = (False, True) if config.dialect is Dialect.OPENBSD else (True,)
-        made = tuple(
-            Authenticator(phrase, config.vhid, addresses, link_local=included)
-            for included in link_local
-            for phrase in phrases
-        )
+        made = self._prepare(config)
         self._authenticators[config.vhid] = (config, made)
         return made

@@ -86,8 +86,10 @@ class Destinations:
 
     def admits(self, config: VirtualHostConfig, family: int, source: bytes) -> bool:
         """Whether an advertisement of this family may come from this packed address."""
-        admitted = self._plan_of(config).admitted.get(family)
-        return admitted is None or source in admitted
+        plan = self._plans.get(config.vhid)
+        if plan is None or plan.config is not config:
+            plan = self._plan_of(config)
+        return family not in plan.admitted or source in plan.admitted[family]
 
     def send(self, config: VirtualHostConfig, family: int, framing: Framing) -> None:
         """Send one advertisement to all that it is for.

@@ -411,8 +411,9 @@ class _TapedNotebook:
         self._notebook.read().addBoth(done)
         return told
 
-    def append(self, octets: bytes) -> Deferred[None]:
-        return self._notebook.append(octets)
+    def append(self, octets: bytes) -> Deferred[None] | None:
+        appending: Deferred[None] | None = self._notebook.append(octets)
+        return appending
 
     def replace(self, whole: Callable[[], bytes]) -> Deferred[int]:
         return self._notebook.replace(whole)

@@ -58,9 +58,11 @@ class MemoryGuard:
     def renew(self, name: str, until: float) -> None:
         kept = self.kept.get(name)
         if kept is not None:
+            sooner = until < kept.until
             kept.until = until
             kept.farewell = True
-            self._set()
+            if sooner:
+                self._set()  # else it finds out when it looks
 
     def forget(self, name: str) -> None:
         self.kept.pop(name, None)

@@ -30,6 +30,7 @@ from carptwist.election.state import State
 from carptwist.hooks.script import Change, command
 from carptwist.interfaces import LinkState
 from carptwist.node import Node, Read
+from carptwist.protocols.authority import Prepare, authenticators
 from carptwist.recorder.flight import FlightRecorder
 from carptwist.simulation.clock import HostClock, Timeline
 from carptwist.simulation.history import History, Kind
@@ -71,7 +72,7 @@ class SimulatedHost:
 
     :param number: 1 and up, for its MACs and its own addresses.
     :param wiring: where each of its interfaces leads to.
-    :param read: understands advertisements.
+    :param read: understands advertisements, and ``prepare`` keys.
     :param moved: called with a vhid's configuration, or None for all of them, and with what has happened, whenever
         somebody else may now have an address.
     :param recorded: how many octets its flight recorder may fill; 0: it has none.
@@ -89,6 +90,7 @@ class SimulatedHost:
         random: Random,
         moved: Callable[[VirtualHostConfig | None, str], object],
         read: Read = read,
+        prepare: Prepare = authenticators,
         nature: Nature = ORDINARY,
         recorded: int = 0,
     ) -> None:
@@ -115,6 +117,7 @@ class SimulatedHost:
         self._random = random
         self._moved = moved
         self._read = read
+        self._prepare = prepare
         self._recorded = recorded
 
     # What others may ask
@@ -295,7 +298,8 @@ class SimulatedHost:
 
     def _a_node(self, clock: HostClock, system: MemorySystem) -> Node:
         if not self._recorded:
-            return Node(self.configuration.knobs, reactor=clock, system=system, read=self._read)
+            knobs, read, prepare = self.configuration.knobs, self._read, self._prepare
+            return Node(knobs, reactor=clock, system=system, read=read, prepare=prepare)
         recorder = FlightRecorder(clock, system, octets=self._recorded, host=self.name, wall=lambda: self._timeline.now)
         return recorder.node(self.configuration.knobs, self._read)
 

@@ -15,14 +15,25 @@ class MemoryNotebook:
     """Its ``octets`` are all that was written; it fails as long as there is a :attr:`trouble`."""
 
     def __init__(self, octets: bytes = b"") -> None:
-        self.octets = octets
         self.trouble: OSError | None = None
+        self._octets = bytearray(octets)
+
+    @property
+    def octets(self) -> bytes:
+        return bytes(self._octets)
+
+    @octets.setter
+    def octets(self, octets: bytes) -> None:
+        self._octets = bytearray(octets)
 
     def read(self) -> Deferred[bytes]:
         return fail(self.trouble) if self.trouble is not None else succeed(self.octets)
 
-    def append(self, octets: bytes) -> Deferred[None]:
-        return self._write(self.octets + octets)
+    def append(self, octets: bytes) -> Deferred[None] | None:
+        if self.trouble is not None:
+            return fail(self.trouble)
+        self._octets += octets
+        return None
 
     def replace(self, whole: Callable[[], bytes]) -> Deferred[int]:
         octets = whole()

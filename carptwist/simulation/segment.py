@@ -185,7 +185,10 @@ class Segment:
                 port.enqueue(frame)
             elif group or port.accepts(frame):
                 running.station = station
-                port.read(frame)
+                if self.readers:
+                    port.read(frame)
+                else:
+                    port.receiver.frame_received(frame)
 
     def _arrive(self, port: MemoryPort, frame: bytes) -> None:
         if not port.plugged_in or port.station in self.cut:

@@ -27,8 +27,7 @@ from carptwist.simulation.history import History, Kind
 from carptwist.simulation.host import ORDINARY, Nature, SimulatedHost
 from carptwist.simulation.ownership import Look, Ownership, Service
 from carptwist.simulation.segment import Segment
-from carptwist.wire.advertisement import Heard, read
-from carptwist.wire.refusal import Refusal
+from carptwist.simulation.understanding import Understanding
 
 
 class World:
@@ -48,7 +47,7 @@ class World:
         self._keep_frames = keep_frames
         self._recorded = recorded
         self._observer: Any = self._logged
-        self._reading = _Reading()
+        self._understanding = Understanding()
 
     def __enter__(self) -> World:
         globalLogPublisher.addObserver(self._observer)
@@ -86,7 +85,8 @@ class World:
             history=self.history,
             random=self._random("host", name),
             moved=self._moved,
-            read=self._reading.read,
+            read=self._understanding.read,
+            prepare=self._understanding.prepare,
             nature=nature,
             recorded=self._recorded,
         )
@@ -178,19 +178,6 @@ class World:
             self.history.add(self.now, Kind.WARNING, _without_prefix(formatEvent(dict(event))), host=host)
         elif level is LogLevel.info and "by" in event and "to" in event:
             self.history.add(self.now, Kind.DEMOTION, _without_prefix(formatEvent(dict(event))), host=host)
-
-
-class _Reading:
-    """Understands a frame once, however many hosts hear it one after the other."""
-
-    def __init__(self) -> None:
-        self._frame = b""
-        self._heard: Heard | Refusal | None = None
-
-    def read(self, frame: bytes) -> Heard | Refusal | None:
-        if frame is not self._frame:
-            self._frame, self._heard = frame, read(frame)
-        return self._heard
 
 
 def _without_prefix(text: str) -> str:

@@ -26,6 +26,8 @@ class Agenda:
     :param failed: told of a Deferred that failed; the next job is done all the same.
     """
 
+    __slots__ = ("_at_work", "_failed", "_jobs", "_waiting")
+
     def __init__(self, failed: Callable[[Failure], object]) -> None:
         self._failed = failed
         self._jobs: deque[tuple[str, Job]] = deque()
@@ -38,7 +40,8 @@ class Agenda:
 
     def forget(self, kind: str) -> None:
         """What has not been begun of a kind will not be."""
-        self._jobs = deque(each for each in self._jobs if each[0] != kind)
+        if self._jobs:
+            self._jobs = deque(each for each in self._jobs if each[0] != kind)
 
     @property
     def is_idle(self) -> bool:

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist.election.effects import Advertise
-from carptwist.election.precedence import BOW_OUT, interval_seconds, lease_seconds
+from carptwist.election.precedence import BOW_OUT
 from carptwist.election.state import State
 from carptwist.interfaces import IGuard, IPlane, Will
 from carptwist.vhost.deadline import Deadline
@@ -113,15 +113,12 @@ class Custody:
     def renew(self, has_left: bool) -> None:
         """An advertisement was made; ``has_left``: in one family at least it is on its way."""
         vhost = self._vhost
-        advbase, advskew, *_ = vhost.machine.settings
-        effective = vhost.machine.effective_advskew
-        interval = interval_seconds(advbase, effective)
+        machine = vhost.machine
         if vhost.config.peers or vhost.config.peers6:
             self.tenure.begin(self.will())  # more of them may be known by now
-        lease = lease_seconds(advbase, advskew, effective)
-        self.tenure.spoke(advbase, interval, lease)
+        self.tenure.spoke(machine.settings.advbase, machine.pace, machine.lease)
         if has_left and vhost.holding:
-            vhost.tenants.renew(self._clock.seconds() + lease)
+            vhost.tenants.renew(self._clock.seconds() + machine.lease)
 
     def changed(self) -> None:
         """The farewell has other sources now, or is signed as the others expect it from now on."""

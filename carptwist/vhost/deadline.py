@@ -7,21 +7,23 @@
 
 A deadline that moves later, which is what nearly every advertisement heard does, only stores a
 number; the pending wake-up finds out by itself that it came too early. Only a deadline that moves
-earlier costs a new delayed call. There is at most one pending Deferred per instance.
+earlier costs a new delayed call. There is at most one pending Deferred per instance: it fires when
+the moment has come, however often that was looked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 
 class Deadline:
     """Calls ``due`` once the clock has reached the moment that was last :meth:`set`."""
+
+    __slots__ = ("_call", "_clock", "_due", "_pending", "_wakes_at", "_when")
 
     _log = Logger()
 
@@ -30,6 +32,7 @@ class Deadline:
         self._due = due
         self._when: float | None = None
         self._wakes_at = float("inf")
+        self._call: IDelayedCall | None = None
         self._pending: Deferred[None] | None = None
 
     def set(self, when: float | None) -> None:
@@ -41,7 +44,6 @@ class Deadline:
     def cancel(self) -> None:
         """Never fire, and leave nothing on the clock."""
         self._when = None
-        self._wakes_at = float("inf")
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.cancel()
@@ -59,28 +61,38 @@ class Deadline:
         self._when = when
 
     def _sleep(self, until: float) -> None:
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.cancel()
+        if self._call is not None:
+            self._call.cancel()
         self._wakes_at = until
-        # What deferLater does, at half of its price: this is where the time of many vhids goes.
-        waking: Deferred[None] = Deferred(lambda _: call.cancel())
-        call = self._clock.callLater(max(0.0, until - self._clock.seconds()), waking.callback, None)
-        waking.addCallback(self._wake)
-        waking.addErrback(self._failed)
-        self._pending = waking
+        self._call = self._clock.callLater(max(0.0, until - self._clock.seconds()), self._wake)
+        if self._pending is None:
+            self._pending = Deferred(self._sleep_no_more)
+            self._pending.addCallbacks(self._fire, _nothing)
 
-    def _wake(self, _: object) -> None:
-        self._pending = None
+    def _sleep_no_more(self, _: object) -> None:
         self._wakes_at = float("inf")
-        if self._when is None:
-            return
-        if self._when > self._clock.seconds():
-            self._sleep(self._when)
-            return
-        self._when = None
-        self._due()
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
 
-    def _failed(self, failure: Failure) -> None:
-        if not isinstance(failure.value, CancelledError):
-            self._log.failure("carp: a timer's call failed", failure)
+    def _wake(self) -> None:
+        self._call = None
+        self._wakes_at = float("inf")
+        when, pending = self._when, self._pending
+        if when is None or pending is None:
+            return
+        if when > self._clock.seconds():
+            self._sleep(when)
+            return
+        self._when = self._pending = None
+        pending.callback(None)
+
+    def _fire(self, _: object) -> None:
+        try:
+            self._due()
+        except Exception:
+            self._log.failure("carp: a timer's call failed")
+
+
+def _nothing(_: object) -> None:
+    """It was cancelled."""

@@ -22,6 +22,8 @@ class Peer:
 class Peers:
     """The nodes by source, in the order in which they were first heard."""
 
+    __slots__ = ("_by_source", "_family_heard", "last")
+
     def __init__(self) -> None:
         self._by_source: dict[bytes, Peer] = {}
         self.last: Peer | None = None

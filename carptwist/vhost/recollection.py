@@ -10,6 +10,8 @@ A daemon that is killed forgets what was new in its last second.
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -19,6 +21,7 @@ from carptwist.election import record
 from carptwist.election.replay import Replay
 from carptwist.interfaces import INotebook
 from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.rounds import Rounds
 
 #: What is new waits so long for more of it.
 WRITE_SECONDS = 1.0
@@ -29,17 +32,20 @@ APPENDED_OCTETS = 32768
 
 
 class Recollection:
-    """Keeps the memory of one vhid in a notebook."""
+    """Keeps the memory of one vhid in a notebook.
+
+    :param rounds: of all vhids of the host, each :data:`WRITE_SECONDS` long.
+    """
 
     _log = Logger()
 
-    def __init__(self, name: str, replay: Replay, notebook: INotebook, clock: IReactorTime) -> None:
+    def __init__(self, name: str, replay: Replay, notebook: INotebook, clock: IReactorTime, rounds: Rounds) -> None:
         self._name = name
         self._replay = replay
         self._notebook = notebook
         self._clock = clock
-        self._deadline = Deadline(clock, self._write)
-        self._waiting = False
+        self._rounds = rounds
+        self._retry = Deadline(clock, self._write_again)
         self._room = 0  # how many octets may still be appended
         self._unwritten = False  # something that is not new any more
         self._finished = False
@@ -52,8 +58,9 @@ class Recollection:
     def finish(self) -> None:
         """Write down what is new, and no more after it."""
         self._finished = True
-        self._replay.when_changed = lambda: None
-        self._deadline.cancel()
+        self._wait_for_nothing()
+        self._rounds.forget(self._write)
+        self._retry.cancel()
         self._write()
 
     def _recalled(self, octets: bytes) -> None:
@@ -71,15 +78,19 @@ class Recollection:
 
     def _begin(self, _: None) -> None:
         if not self._finished:
-            self._replay.when_changed = self._changed
+            self._wait()
 
-    def _changed(self) -> None:
-        if not self._waiting:
-            self._waiting = True
-            self._deadline.set(self._clock.seconds() + WRITE_SECONDS)
+    def _wait(self) -> None:
+        self._replay.when_changed = partial(self._rounds.ask, self._write)
+
+    def _wait_for_nothing(self) -> None:
+        self._replay.when_changed = _nothing
+
+    def _write_again(self) -> None:
+        self._wait()
+        self._write()
 
     def _write(self) -> None:
-        self._waiting = False
         news, habits_changed = self._replay.take_news()
         if not news and not habits_changed and not self._unwritten:
             return
@@ -87,7 +98,9 @@ class Recollection:
         octets = record.appendix(news, self._replay.constancy.habits if habits_changed else {})
         if len(octets) <= self._room:
             self._room -= len(octets)
-            self._notebook.append(octets).addErrback(self._failed)
+            appending = self._notebook.append(octets)
+            if appending is not None:
+                appending.addErrback(self._failed)
         else:
             self._room = APPENDED_OCTETS
             self._notebook.replace(record.snapshot(self._replay)).addCallbacks(self._replaced, self._failed)
@@ -101,5 +114,10 @@ class Recollection:
         self._unwritten = True
         if self._finished:
             return
-        self._waiting = True
-        self._deadline.set(self._clock.seconds() + RETRY_SECONDS)
+        self._wait_for_nothing()
+        self._rounds.forget(self._write)
+        self._retry.set(self._clock.seconds() + RETRY_SECONDS)
+
+
+def _nothing() -> None:
+    """What is new is written later, together with everything else; or not at all."""

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from carptwist.config.schema import Knobs
 from carptwist.election.demotion import Change, Ledger
 from carptwist.election.effects import Became
+from carptwist.election.memory import fair_share
 from carptwist.interfaces import ISurroundings
 from carptwist.vhost.counters import Counters
 from carptwist.vhost.deadline import Deadline
@@ -59,6 +60,8 @@ class Roster:
         self._witnesses: list[Witness] = []
         self._tenants: dict[str, Tenants] = {}
         self.last_resort = False
+        #: How many cells the memory of each vhid may take: asked for with every advertisement.
+        self.memory_share = fair_share(0)
 
     def add(self, vhost: VirtualHost) -> None:
         """Take a virtual host in.
@@ -69,21 +72,21 @@ class Roster:
         if vhost.config.vhid in there:
             raise ValueError(f"{vhost.name} is there already")
         there[vhost.config.vhid] = vhost
+        self._divide()
         self.sharing_changed(vhost, vhost.shared)
 
     def remove(self, vhost: VirtualHost) -> None:
         """Forget a virtual host that has stopped."""
         del self._by_interface[vhost.config.interface][vhost.config.vhid]
+        self._divide()
         self.sharing_changed(vhost, vhost.shared)
 
     def on(self, interface: str) -> dict[int, VirtualHost]:
         """The live mapping of the vhids on one interface."""
         return self._by_interface.setdefault(interface, {})
 
-    @property
-    def size(self) -> int:
-        """How many there are. Asked for with every advertisement, so it costs no more for many than for few."""
-        return sum(map(len, self._by_interface.values()))
+    def _divide(self) -> None:
+        self.memory_share = fair_share(sum(map(len, self._by_interface.values())))
 
     def all(self) -> list[VirtualHost]:
         """Every virtual host, by interface and vhid in the order of the configuration."""

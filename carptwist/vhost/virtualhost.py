@@ -32,7 +32,6 @@ from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise, Announce, Became, Effect, Hold, Release
 from carptwist.election.group import Order
 from carptwist.election.machine import Machine
-from carptwist.election.memory import fair_share
 from carptwist.election.precedence import is_bow_out
 from carptwist.election.replay import Replay
 from carptwist.election.state import State
@@ -53,6 +52,8 @@ from carptwist.vhost.turned_away import TurnedAway
 
 if TYPE_CHECKING:
     from carptwist.vhost.roster import Roster
+
+_INIT, _, _MASTER = State  # in Python 3.11 an attribute of an Enum costs as much as a call
 
 
 @implementer(IVirtualHost)
@@ -79,7 +80,7 @@ class VirtualHost:
         self.name = config.name
         self.plane = plane
         self.counter = Counter(draw)
-        self.replay: Replay = roster.surroundings.memory(lambda: fair_share(roster.size))
+        self.replay: Replay = roster.surroundings.memory(lambda: roster.memory_share)
         self.peers = Peers()
         self.shared = packed(config)
         self.conflicts = 0
@@ -241,11 +242,12 @@ class VirtualHost:
         if self.peers.note(now, hearing) and self._roster.knobs.log >= 1:
             self._outlook.tell_phrase(self.config, hearing)
         machine = self.machine
-        if machine.state is not State.MASTER:
+        state = machine.state
+        if state is not _MASTER:
             self.agenda.forget("bow-out")  # it would dethrone whoever was heard
-        if machine.state is State.INIT:
+        if state is _INIT:
             return
-        if machine.state is State.MASTER and is_bow_out(hearing.advbase, hearing.advskew):
+        if state is _MASTER and is_bow_out(hearing.advbase, hearing.advskew):
             # Of a farewell over two families the second half comes when the first has made us MASTER. OpenBSD's kernel
             # yields to it where it is demoted more than whoever leaves, and nobody is MASTER then.
             return
@@ -317,7 +319,6 @@ class VirtualHost:
     def perform(self, effects: list[Effect]) -> None:
         """Do what the rules want done, in this order, behind what is being done already."""
         self._deadline.set(self.machine.deadline)  # first: no timer is lost, whatever becomes of the effects
-        in_good_order = any(isinstance(effect, Advertise) and is_farewell(effect) for effect in effects)
         for effect in effects:
             if isinstance(effect, Became):
                 self._became(effect)
@@ -326,6 +327,7 @@ class VirtualHost:
             elif isinstance(effect, Release):
                 self.custody.held = False  # from now on nobody answers, even if the plane is still at work
                 self.agenda.forget("speech")
+                in_good_order = any(isinstance(each, Advertise) and is_farewell(each) for each in effects)
                 # Whoever serves there is somebody else's business, but for the time that it takes.
                 emptied = self.surroundings.outside(partial(self.tenants.end, in_good_order=in_good_order))
                 self.agenda.add("release", partial(self.custody.release, emptied))

@@ -62,37 +62,40 @@ class Recognition:
                 return OPENBSD
         return self._class
 
-    def heard(self, heard: Heard) -> None:
-        """Take in one advertisement of this sender, whose digest was right."""
-        advertisement = heard.advertisement
+    def heard(self, heard: Heard) -> str:
+        """Take in one advertisement of this sender, whose digest was right; and what it is recognised as now."""
+        counter = heard.advertisement.counter
         if self._counter is not None:
-            if advertisement.counter == self._counter:
+            if counter == self._counter:
                 self._repeated = True
             else:
                 self._moved = True
-        self._counter = advertisement.counter
-        self._class = _class(heard)
-        self._certain = _proof(heard) or self._certain
+        self._counter = counter
+        self._class = _CLASSES.get((heard.family, heard.tos), UNKNOWN)
+        proof = _proof(heard)
+        if proof is not None:
+            self._certain = proof
+        return self._certain or self.implementation
 
 
-def _class(heard: Heard) -> str:
-    """What an ordinary advertisement allows to say."""
-    if heard.tos == _CS7:
-        return FREEBSD
-    if heard.tos == (_LOW_DELAY if heard.family == 4 else 0):
-        return OPENBSD_OR_NETBSD
-    return UNKNOWN
+#: What an ordinary advertisement allows to say, by its family and its TOS octet or traffic class.
+_CLASSES = {
+    (4, _CS7): FREEBSD,
+    (6, _CS7): FREEBSD,
+    (4, _LOW_DELAY): OPENBSD_OR_NETBSD,
+    (6, 0): OPENBSD_OR_NETBSD,
+}
 
 
 def _proof(heard: Heard) -> str | None:
     """What a single advertisement settles, if it does."""
-    advertisement = heard.advertisement
-    if heard.source_mac == _UCARP_MAC + bytes((advertisement.vhid,)):
+    (vhid, advskew, advbase, demote, _, _), _, _, destination, mac, tos = heard
+    if mac[:5] == _UCARP_MAC and mac[5] == vhid:
         return UCARP
-    if advertisement.demote:
+    if demote:
         return OPENBSD
-    if heard.tos != _CS7:
+    if tos != _CS7:
         return None
-    bow_out = advertisement.advbase == BOW_OUT_ADVBASE and advertisement.advskew == BOW_OUT_ADVSKEW
-    unicast = heard.destination not in (GROUP4, GROUP6) and heard.source_mac == virtual_mac(advertisement.vhid)
-    return CARPTWIST if bow_out or unicast or advertisement.advbase == 0 else None
+    bow_out = advbase == BOW_OUT_ADVBASE and advskew == BOW_OUT_ADVSKEW
+    unicast = destination not in (GROUP4, GROUP6) and mac == virtual_mac(vhid)
+    return CARPTWIST if bow_out or unicast or advbase == 0 else None

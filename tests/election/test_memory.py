@@ -123,3 +123,25 @@ def test_shares() -> None:
     assert fair_share(0) == fair_share(1) == MOST_CELLS
     assert fair_share(255) == CELLS_OF_A_HOST // 255
     assert 255 * fair_share(255) * 8 <= 96 << 20
+
+
+def test_who_adds_hears_whether_it_was_new() -> None:
+    """Also of what an older generation has: a single, a run, and what comes after them."""
+    memory = Memory(lambda: 80)
+    chance = random.Random(8)
+    for counter in (1, 2, 5, *(chance.getrandbits(63) for _ in range(10))):
+        assert memory.add(counter)
+    assert len(memory.generations) == 2
+    assert [memory.add(counter) for counter in (1, 2, 3, 5, 6, 3, 6)] == [False, False, True, False, True, False, False]
+    assert list(memory.generations[-1].runs) == [(3, 3), (6, 6)]
+
+
+def test_over_the_border_of_drawers() -> None:
+    """A run may cost one cell more there, and nothing else is different."""
+    border = 1 << 58
+    memory = filled(Memory(), list(range(border - 3, border + 100)))
+    assert all(counter in memory for counter in range(border - 3, border + 100))
+    assert border - 4 not in memory and border + 100 not in memory
+    assert memory.octets == 16
+    memory = filled(Memory(), [border - 1, border, border + 1, border + 2])
+    assert memory.octets == 8 + 16

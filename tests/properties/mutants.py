@@ -79,6 +79,8 @@ class DoesNotCountDemotion(Machine):
 
 
 class _NeverLapses(Machine):
+    __slots__ = ()
+
     def _lapse(self, now: float) -> list[Effect]:
         return []
 

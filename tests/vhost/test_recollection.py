@@ -15,6 +15,7 @@ from carptwist.election.replay import Replay, Verdict
 from carptwist.interfaces import INotebook
 from carptwist.simulation.notebook import MemoryNotebook
 from carptwist.vhost.recollection import APPENDED_OCTETS, RETRY_SECONDS, WRITE_SECONDS, Recollection
+from carptwist.vhost.rounds import Rounds
 
 SOURCE = b"\xc0\x00\x02\x03"
 
@@ -26,7 +27,7 @@ class CountingNotebook(MemoryNotebook):
         super().__init__(octets)
         self.asked: list[str] = []
 
-    def append(self, octets: bytes) -> Deferred[None]:
+    def append(self, octets: bytes) -> Deferred[None] | None:
         self.asked.append("append")
         return super().append(octets)
 
@@ -50,7 +51,7 @@ class RecollectionTests(SynchronousTestCase):
 
     def live(self) -> tuple[Replay, Recollection]:
         replay = Replay()
-        recollection = Recollection("1@em0", replay, self.notebook, self.clock)
+        recollection = Recollection("1@em0", replay, self.notebook, self.clock, Rounds(self.clock, WRITE_SECONDS))
         self.successResultOf(recollection.recall())
         return replay, recollection
 
@@ -165,7 +166,7 @@ class RecollectionTests(SynchronousTestCase):
         reading: Deferred[bytes] = Deferred()
         self.notebook.read = lambda: reading  # type: ignore[method-assign]
         replay = Replay()
-        recollection = Recollection("1@em0", replay, self.notebook, self.clock)
+        recollection = Recollection("1@em0", replay, self.notebook, self.clock, Rounds(self.clock, WRITE_SECONDS))
         recollection.recall()
         recollection.finish()
         reading.callback(b"")
