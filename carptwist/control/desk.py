@@ -12,7 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred, succeed
 from twisted.logger import Logger
 
 from carptwist.config.rules import knob_of, why_not_balanced
@@ -23,8 +23,9 @@ from carptwist.control.explanation import explain
 from carptwist.control.grammar import GrammarError, IfconfigChange
 from carptwist.control.history import MOST_KEPT, History
 from carptwist.control.maintenance import Maintenance
-from carptwist.control.revision_commands import packed
+from carptwist.control.snapshot import Snapshot
 from carptwist.control.status import StatusReport
+from carptwist.control.turnstile import Turnstile
 from carptwist.election.state import State
 from carptwist.interfaces import LinkState
 from carptwist.node import Node
@@ -75,20 +76,33 @@ class Desk:
         self._maintenance = maintenance
         self._seconds = seconds
         self._status = b""
+        self._taking: Snapshot | None = None
         self._fresh_until = float("-inf")
         self._in_turn = in_turn
         self._sync = sync
 
     # Questions
 
-    def status(self) -> bytes:
-        """The status, deflated."""
-        began = self._seconds()
-        if began >= self._fresh_until:
-            self._status = packed(self._report.snapshot())
-            taken = self._seconds()
-            self._fresh_until = taken + max(FRESH_SECONDS, FRESH_COSTS * (taken - began))
-        return self._status
+    def status(self, turnstile: Turnstile) -> Deferred[bytes]:
+        """The status, deflated. It is taken in turn with what others ask for."""
+        if self._seconds() < self._fresh_until:
+            return succeed(self._status)
+        taking = self._taking
+        if taking is None:
+            taking = self._taking = Snapshot(self._report.pieces(), self._seconds)
+            taking.wait().addCallbacks(self._taken, self._cannot_take, (taking,), errbackArgs=(taking,))
+            turnstile.enter(taking)
+        return taking.wait()
+
+    def _taken(self, status: bytes, snapshot: Snapshot) -> None:
+        if snapshot is self._taking:
+            self._taking = None
+            self._status = status
+            self._fresh_until = self._seconds() + max(FRESH_SECONDS, FRESH_COSTS * snapshot.cost)
+
+    def _cannot_take(self, _: object, snapshot: Snapshot) -> None:
+        if snapshot is self._taking:
+            self._taking = None  # whoever waits for it is told as well
 
     def interfaces(self, name: str | None) -> str:
         """The interfaces as a JSON list."""
@@ -217,6 +231,7 @@ class Desk:
     def changed(self) -> None:
         """The next status shows it."""
         self._fresh_until = float("-inf")
+        self._taking = None  # one that is under way is for those who have asked before
 
     @inlineCallbacks
     def _ifconfig(self, who: str, interface: str, change: IfconfigChange) -> Generator[Deferred[Any], Any, str]:

@@ -219,10 +219,17 @@ class ControlProtocol(AMP):
             raise RefusedError("say Hello first")
         return self._house.desk, self._caller.name
 
-    def _status(self, offset: int) -> dict[str, Any]:
+    def _status(self, offset: int) -> dict[str, Any] | Deferred[dict[str, Any]]:
         desk, _ = self._desk()
         if offset == 0:
-            self._snapshot = desk.status()
+            return desk.status(self._house.turnstile).addCallback(self._begin)
+        return self._part(offset)
+
+    def _begin(self, snapshot: bytes) -> dict[str, Any]:
+        self._snapshot = snapshot
+        return self._part(0)
+
+    def _part(self, offset: int) -> dict[str, Any]:
         if not 0 <= offset <= len(self._snapshot):
             raise BadRequestError(f"offset {offset} is not within the snapshot: begin with 0")
         part = self._snapshot[offset : offset + PART]

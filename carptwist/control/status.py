@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -54,9 +55,25 @@ class StatusReport:
 
     def snapshot(self) -> dict[str, Any]:
         """The object of ``carpctl status --json``."""
+        return {**self._head(), "vhids": list(self._vhids())}
+
+    def pieces(self) -> Iterator[str]:
+        """The same as JSON text: first what is not about a vhid, then each vhid, when it is asked for."""
+        yield f'{json.dumps(self._head(), ensure_ascii=False)[:-1]}, "vhids": ['
+        separator = ""
+        for vhid in self._vhids():
+            yield separator + json.dumps(vhid, ensure_ascii=False)
+            separator = ", "
+        yield "]}"
+
+    def _vhids(self) -> Iterator[dict[str, Any]]:
+        loaded = {config.name: config for config in self._loaded().vhids}
+        for vhost in self._roster.all():
+            yield self._vhid(vhost, loaded.get(vhost.name))
+
+    def _head(self) -> dict[str, Any]:
         roster = self._roster
         sysctls = Sysctls(roster)
-        loaded = {config.name: config for config in self._loaded().vhids}
         return {
             "version": __version__,
             "host": self._host,
@@ -80,7 +97,6 @@ class StatusReport:
             "plugins": self._plugins(),
             "stats": roster.counters.as_dict(),
             "lateness": {"times": roster.counters.late, "longest": round(roster.counters.most_late, 3)},
-            "vhids": [self._vhid(vhost, loaded.get(vhost.name)) for vhost in roster.all()],
         }
 
     def _unsaved(self) -> list[str]:

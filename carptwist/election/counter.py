@@ -20,7 +20,7 @@ _MODULUS = 1 << 64
 class Counter:
     """The counter of one vhid. ``draw`` gives a random number below 2**64."""
 
-    __slots__ = ("_draw", "_last", "_reserved")
+    __slots__ = ("_anew", "_draw", "_last", "_reserved")
 
     def __init__(self, draw: Callable[[], int]) -> None:
         self._draw = draw

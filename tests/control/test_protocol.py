@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.amp import Command, UnhandledCommand
@@ -30,6 +31,7 @@ from carptwist.control.revision_commands import (
     packed,
     unpacked,
 )
+from carptwist.control.turnstile import Turnstile
 from tests.control.support import ControlTestCase
 
 
@@ -39,9 +41,9 @@ class LongDesk(Desk):
     told: ClassVar[dict[str, Any]] = {}
     taken = 0
 
-    def status(self) -> bytes:
+    def status(self, turnstile: Turnstile) -> Deferred[bytes]:
         self.taken += 1
-        return packed(self.told)
+        return succeed(packed(self.told))
 
 
 class HandshakeTests(ControlTestCase):
