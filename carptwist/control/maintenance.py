@@ -68,8 +68,8 @@ class Maintenance:
                 *([f"whoever was heard at {', '.join(left)} said goodbye"] if left else []),
             ]
             raise NobodyElseError(
-                f"nobody else would take over: {', and '.join(whys)}. --force does it all the same, and this host takes "
-                "over again after some seconds if nobody else does"
+                f"nobody else would take over: {', and '.join(whys)}. --force does it all the same, and this host "
+                "takes over again after some seconds if nobody else does"
             )
         now = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="seconds")
         written = json.dumps({"since": now, "reason": reason}).encode()
