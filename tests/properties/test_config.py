@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from carptwist.config.schema import (
     ReplayMode,
     VirtualHostConfig,
     interface_name_fault,
+    plugin_name_fault,
 )
 from carptwist.config.values import address_fault
 
@@ -146,6 +148,19 @@ KNOBS = st.builds(
 )
 
 
+PLUGINS = st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True).filter(lambda name: plugin_name_fault(name) is None)
+ARGUMENTS = st.from_regex(r"[a-z][a-z0-9 .:/]{0,9}[a-z0-9]", fullmatch=True)
+
+
+@st.composite
+def planes(draw: st.DrawFn) -> dict[str, Any]:
+    """The fields of a virtual host that say what holds its addresses."""
+    plane = draw(st.sampled_from(PlaneKind))
+    if plane is not PlaneKind.PLUGIN:
+        return {"plane": plane, "plugin": None, "argument": ()}
+    return {"plane": plane, "plugin": draw(PLUGINS), "argument": tuple(draw(st.lists(ARGUMENTS, max_size=3)))}
+
+
 @st.composite
 def configurations(draw: st.DrawFn) -> Configuration:
     who = draw(st.lists(st.tuples(number("vhid"), NAMES), min_size=1, max_size=4, unique=True))
@@ -169,8 +184,8 @@ def configurations(draw: st.DrawFn) -> Configuration:
                 tuple(draw(st.lists(PHRASES, max_size=3))),
                 draw(number("advbase")),
                 draw(number("advskew")),
-                draw(st.sampled_from(PlaneKind)),
                 replay=draw(st.sampled_from(ReplayMode)),
+                **draw(planes()),
             )
         )
     return Configuration(draw(KNOBS), tuple(hosts), ControlConfig(draw(PATHS)))
@@ -202,6 +217,9 @@ def rendered(configuration: Configuration) -> tuple[str, dict[str, str]]:
             f"dialect = {host.dialect.value}",
             f"replay = {host.replay.value}",
         ]
+        if host.plugin is not None:
+            lines += [f"plugin = {host.plugin}"]
+            lines += ["argument =", *(f"  {text}" for text in host.argument)] if host.argument else []
         phrases = [phrase.octets.decode() for phrase in host.phrases]
         if all(_tame(phrase) for phrase in phrases):
             lines += [f"pass = {phrases[0]}" if phrases else "", *(f"\t{phrase}" for phrase in phrases[1:])]

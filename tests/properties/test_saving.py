@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from carptwist.config import ini
 from carptwist.config.reader import read
 from carptwist.config.saving import saved
-from carptwist.config.schema import Configuration, Phrase, PlaneKind, ReplayMode, VirtualHostConfig
-from tests.properties.test_config import KNOBS, configurations, number, rendered
+from carptwist.config.schema import Configuration, Phrase, ReplayMode, VirtualHostConfig
+from tests.properties.test_config import KNOBS, configurations, number, planes, rendered
 
 BOUNDED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -61,8 +61,8 @@ def edited(draw: st.DrawFn, configuration: Configuration, files: dict[str, str])
                 addresses=tuple(addresses),
                 advbase=draw(st.one_of(st.just(host.advbase), number("advbase"))),
                 advskew=draw(st.one_of(st.just(host.advskew), number("advskew"))),
-                plane=draw(st.sampled_from(PlaneKind)),
                 replay=draw(st.sampled_from(ReplayMode)),
+                **draw(planes()),
             )
             # Those of a pass_file stay in there.
             hosts.append(changed if files else replace(changed, phrases=tuple(draw(PHRASES))))
