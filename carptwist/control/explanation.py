@@ -205,6 +205,21 @@ def _others(vhost: VirtualHost, now: float) -> Iterator[str]:
             f"{ip_address(heard.source)} ({heard.implementation}): {peer.heard} heard, the last one "
             f"{_ago(now - peer.last_heard)}, {what}."
         )
+    yield from _mishaps(vhost)
+
+
+def _mishaps(vhost: VirtualHost) -> Iterator[str]:
+    if vhost.conflicts:
+        yield (
+            f"Others have claimed its addresses, {_times(vhost.conflicts)} since this daemon started: carpctl events "
+            f"{vhost.name} tells their MAC addresses."
+        )
+    if vhost.sending.errors:
+        yield f"{vhost.sending.errors} advertisements could not be sent since this daemon started."
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _refused(vhost: VirtualHost, now: float) -> Iterator[str]:

@@ -7,6 +7,8 @@ from shlex import quote
 
 from carptwist.tools.synopsis import Option, Program, programs
 
+#: What stands for values that are names of files.
+_FILES = ("CAPTURE", "COMMAND", "DIRECTORY", "FILE", "NEW", "OLD", "PATH", "SCENARIO")
 _MADE = "# Made by `make docs` from the program's own parser."
 
 
@@ -68,7 +70,7 @@ def _zsh(program: Program) -> str:
         "    )",
         "    local state",
         "    _arguments -C \\",
-        *(f"        {spec} \\" for option in program.options for spec in _specs(option)),
+        *(f"        {spec} \\" for option in program.options for spec in _named(option)),
         "        '1:verb:->verb' '*::argument:->arguments'",
         "    case $state in",
         "        verb) _describe verb verbs ;;",
@@ -76,19 +78,32 @@ def _zsh(program: Program) -> str:
         "            case $words[1] in",
     ]
     for verb in program.verbs:
-        specs = [spec for option in verb.options for spec in _specs(option)] or ["'*:file:_files'"]
+        specs = list(_arguments(verb.options)) or ["'*:file:_files'"]
         lines.append(f"                {verb.name}) _arguments {' '.join(specs)} ;;")
     lines += ["            esac ;;", "    esac", "}", f'_{program.name} "$@"']
     return "\n".join(lines) + "\n"
 
 
-def _specs(option: Option) -> list[str]:
-    value = f":{_plain(option.value)}:" if option.value else ""
-    if value:
-        value += f"({' '.join(option.choices)})" if option.choices else "_files"
-    if not option.names:
-        return [quote(f"*{value}")] if value else []
-    return [quote(f"{name}[{_plain(option.text)}]{value}") for name in option.names]
+def _arguments(options: tuple[Option, ...]) -> Iterator[str]:
+    """What zsh's _arguments is told of a verb. It wants positional arguments numbered, and one at most for the rest."""
+    number = 0
+    for option in options:
+        if option.names:
+            yield from _named(option)
+        else:
+            number += 1
+            yield quote(f"{'*' if option.several else number}{_value(option)}")
+
+
+def _named(option: Option) -> list[str]:
+    return [quote(f"{name}[{_plain(option.text)}]{_value(option)}") for name in option.names]
+
+
+def _value(option: Option) -> str:
+    if not option.value:
+        return ""
+    of = f"({' '.join(option.choices)})" if option.choices else "_files" if option.value in _FILES else " "
+    return f":{_plain(option.value)}:{of}"
 
 
 def _fish(program: Program) -> str:
@@ -113,7 +128,8 @@ def _fish_option(start: str, option: Option) -> str:
     for name in option.names:
         parts.append(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}")
     if option.value:
-        parts.append(f"-x -a {quote(' '.join(option.choices))}" if option.choices else "-r")
+        required = "-r" if option.value in _FILES else "-x"
+        parts.append(f"-x -a {quote(' '.join(option.choices))}" if option.choices else required)
     return " ".join([*parts, f"-d {quote(option.text)}"])
 
 

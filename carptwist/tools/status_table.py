@@ -45,6 +45,7 @@ def render(status: dict[str, Any], *, paint: Callable[[str], str] = str) -> str:
         parts.append("\n".join(_wrapped(f"refused: {shown}")))
     if believed:
         parts.append("\n".join(_wrapped(f"heard before, and believed all the same (replay = observe): {believed}")))
+    parts.append("\n".join(line for text in _claimed(status["vhids"]) for line in _wrapped(text)))
     parts.append("\n".join(line for text in _unprotected(status["vhids"]) for line in _wrapped(text)))
     unsaved = status.get("unsaved") or []
     if unsaved:
@@ -67,6 +68,16 @@ def _unprotected(vhids: Sequence[dict[str, Any]]) -> list[str]:
         for peer in vhid.get("peers", [])
         if peer.get("replay_protection") == UNPROTECTED
     ]
+
+
+def _claimed(vhids: Sequence[dict[str, Any]]) -> list[str]:
+    told = []
+    for vhid in vhids:
+        if vhid.get("conflicts"):
+            name = f"{vhid['vhid']}@{vhid['interface']}"
+            times = "once" if vhid["conflicts"] == 1 else f"{vhid['conflicts']} times"
+            told.append(f"{name}: claimed by others {times} (carpctl events {name} tells by whom)")
+    return told
 
 
 def _held_back(vhids: Sequence[dict[str, Any]]) -> list[str]:

@@ -16,12 +16,14 @@ from carptwist.tools import carpctl, carptwist
 
 
 class Option(NamedTuple):
-    """``names`` are empty for a positional argument; ``value`` is what stands for its value, empty if it takes none."""
+    """``names`` are empty for a positional argument; ``value`` is what stands for its value, empty if it takes none;
+    ``several`` whether there may be more than one of it."""
 
     names: tuple[str, ...]
     value: str
     text: str
     choices: tuple[str, ...] = ()
+    several: bool = False
 
 
 class Verb(NamedTuple):
@@ -77,7 +79,8 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[Option]:
             metavar = action.metavar if isinstance(action.metavar, str) else None
             value = metavar or ("|".join(choices) if choices else action.dest.upper())
         text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
-        yield Option(tuple(action.option_strings), value, text, choices)
+        several = action.nargs in ("*", "+", argparse.REMAINDER)
+        yield Option(tuple(action.option_strings), value, text, choices, several)
 
 
 def main(directory: Path) -> None:

@@ -58,6 +58,18 @@ class ExplanationTests(ExplanationCase):
         self.assertIn("effective advskew of 5", told["state"])
         self.assertIn("it would make this host MASTER (preempting a slower master)", told["last advertisement heard"])
 
+    def test_mishaps(self) -> None:
+        """Others that claim its addresses, and advertisements that did not leave."""
+        self.clock.pump([0.01] * 400)
+        self.assertNotIn("claimed", self.explained()["others on the wire"])
+        vhost = self.node.find("1@em0")
+        assert vhost is not None
+        vhost.conflicts = 1
+        vhost.sending.errors = 3
+        told = self.explained()["others on the wire"]
+        self.assertIn("Others have claimed its addresses, once since this daemon started: carpctl events 1@em0", told)
+        self.assertIn("3 advertisements could not be sent", told)
+
     def test_an_obstructed_one(self) -> None:
         """Every obstacle."""
         self.answer(self.client().sysctl("allow", "0"))

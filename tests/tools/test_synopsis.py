@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -67,3 +68,16 @@ def test_bash_completes() -> None:
     assert complete("carptwist", "certs", "--cl") == ["--client"]
     offered = set(complete("carpctl", ""))
     assert {option for action in make_parser()._actions for option in action.option_strings} <= offered
+
+
+@pytest.mark.parametrize("name", ["_carpctl", "_carptwist"])
+def test_zsh_is_told_of_each_argument_once(name: str) -> None:
+    """Two arguments for the rest of the line, and it completes nothing but complains."""
+    lines = [line for line in (ROOT / "conf" / "completion" / name).read_text().splitlines() if ") _arguments " in line]
+    assert len(lines) > 5
+    for line in lines:
+        places = re.findall(r" '?([0-9*]):", line)
+        assert len(places) == len(set(places)), line
+    if name == "_carpctl":
+        (state,) = (line for line in lines if line.strip().startswith("state)"))
+        assert "'1:VHID@IF: ' '2:master|backup:(master backup)'" in state

@@ -90,6 +90,13 @@ def status(*vhids: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def test_who_is_claimed_by_others_is_told() -> None:
+    """Two machines with one address are what somebody is looking for at night."""
+    text = render(status({}, {"vhid": 2, "conflicts": 7}))
+    assert "2@em0: claimed by others 7 times (carpctl events 2@em0 tells by whom)" in text
+    assert "1@em0: claimed" not in text
+
+
 LONG6 = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
 
 
