@@ -3,7 +3,8 @@
 - **one owner**: where the network of a segment has been quiet for as long as an election can take, each of its islands
   has exactly one owner of each vhid that somebody there could own;
 - **in time**: and where nobody owns one, somebody does as soon as the most impatient host there may have to wait;
-- **farewells are heeded**: a BACKUP that a bow-out has reached over a good network has the addresses at once;
+- **farewells are heeded**: a BACKUP that a bow-out has reached over a good network has the addresses at once, unless
+  two that are alike are the best there: both take over, and yield to one another, as kernels do;
 - **the guard bows out**: a daemon that dies as MASTER is bowed out for, at once;
 - **late is lost**: a MASTER that has said nothing for longer than its lease says nothing more before it is MASTER anew;
 - **replays change nothing**: what a host with ``replay = enforce`` has heard before changes no state and no timer;
@@ -283,14 +284,20 @@ class Inspector:
         self._bequeathed.pop((segment.name, vhid, station), None)
         if segment.conditions != GOOD or segment.hearing or segment.divided:
             return
+        heirs = []
         for host in self._world.hosts.values():
             for interface, there in host.wiring.items():
                 if there is not segment or host.name == station or host.stalled or host.frozen:
                     continue
                 vhost = host.find(f"{vhid}@{interface}")
                 if vhost is not None and self._would_take_over(host, vhost):
-                    self._bowed[segment.name, vhid] = self._world.now
-                    self._heeded.discard((segment.name, vhid))
+                    heirs.append((vhost.machine.demote, vhost.machine.own_interval))
+        if heirs:
+            self._heeded.discard((segment.name, vhid))
+            self._bowed[segment.name, vhid] = self._world.now
+            # Nothing in CARP tells two apart that are alike: equal ones yield both, and the next timeout decides.
+            if heirs.count(min(heirs)) > 1:
+                del self._bowed[segment.name, vhid]
 
     def _would_take_over(self, host: SimulatedHost, vhost: VirtualHost) -> bool:
         """Whether a farewell that is sent now makes this one MASTER."""
