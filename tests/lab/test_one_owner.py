@@ -11,6 +11,7 @@ from tests.lab.crowd import PORTS, WAYS, Run, Seen
 from tests.lab.support import ALLOWED_SECONDS, SceneTestCase
 from tests.lab.test_guard import TOGETHER_SECONDS
 
+VIRTUAL = frozenset({virtual_mac(1)})
 #: Of b, the BACKUP.
 TIMEOUT_SECONDS = 3 + 100 / 256
 
@@ -18,10 +19,10 @@ TIMEOUT_SECONDS = 3 + 100 / 256
 class OneOwnerTests(SceneTestCase):
     """Three clients ask by ARP, ND and UDP every 5 ms."""
 
-    def assert_one_owner(self, outcome: Outcome, *, apart: bool = True) -> None:
-        """Everybody had answers before and after, with the virtual MAC alone, and never of both hosts."""
+    def assert_one_owner(self, outcome: Outcome, *, apart: bool = True, macs: frozenset[str] = VIRTUAL) -> None:
+        """Everybody had answers before and after, with these MACs alone, and never of both hosts."""
         self.assertEqual(outcome.offences, [])
-        self.assertEqual(outcome.macs, {virtual_mac(1)})
+        self.assertEqual(outcome.macs, macs)
         self.assertEqual(set(outcome.gap), {*WAYS, *PORTS})
         self.assertLess(max(outcome.gap.values()), TIMEOUT_SECONDS + 1)
         if apart:
@@ -33,6 +34,12 @@ class OneOwnerTests(SceneTestCase):
         """The other one is MASTER within 100 ms."""
         outcome = once(kill, nothing)
         self.assert_one_owner(outcome)
+        self.assertLess(outcome.master, 0.1 + ALLOWED_SECONDS + outcome.waited)
+
+    def test_on_the_other_plane(self) -> None:
+        """There each host answers with its interface's own MAC, and its kernel goes on to answer ARP."""
+        outcome = once(kill, nothing, "interface")
+        self.assert_one_owner(outcome, macs=frozenset({"02:00:00:00:01:01", "02:00:00:00:02:01"}))
         self.assertLess(outcome.master, 0.1 + ALLOWED_SECONDS + outcome.waited)
 
     def test_the_daemon_is_killed_with_its_guard(self) -> None:
