@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -132,10 +133,13 @@ class IFramePort(Interface):
 
     interface: str = Attribute("The name of the interface.")
 
-    def send(frame: bytes) -> None:
-        """Put one whole Ethernet frame on the wire, at once.
+    def send(frame: bytes, until: float = inf) -> None:
+        """Put one whole Ethernet frame on the wire, at once, unless ``until`` has come on the reactor's clock.
 
-        :raises OSError: the kernel did not take it (link down, no buffer, no such device).
+        Nothing but the system call comes after the look at the clock: who is stopped between deciding and sending
+        (SIGSTOP, a machine that is moved) would otherwise say it when he goes on, long after it was true.
+
+        :raises OSError: the kernel did not take it (link down, no buffer, no such device); ETIME: it is too late.
         """
 
     def close() -> None:
@@ -269,6 +273,7 @@ class IVirtualHost(Interface):
     counter: Counter = Attribute("The counter of its advertisements.")
     replay: Replay = Attribute("Which advertisements were seen before, its own ones included.")
     holding: bool = Attribute("Whether it is MASTER and its addresses are reachable here, now.")
+    until: float = Attribute("When it counts as replaced unless it speaks, on the reactor's clock; for ever if never.")
 
     def heard(hearing: Hearing) -> None:
         """A valid advertisement of another node arrived."""

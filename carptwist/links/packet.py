@@ -19,6 +19,8 @@ import ctypes
 import errno
 import socket
 import struct
+from math import inf
+from typing import Any
 
 from twisted.internet.interfaces import IReactorFDSet
 from zope.interface import implementer
@@ -58,15 +60,19 @@ class PacketPort(SturdyReader):
     def __init__(self, reactor: IReactorFDSet, interface: str, program: bytes, receiver: IFrameReceiver) -> None:
         self.interface = interface
         self._receiver = receiver
+        self._clock: Any = reactor
         super().__init__(reactor, _open(interface, program))
         receiver.connected(self)
 
     # IFramePort
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, until: float = inf) -> None:
         if self._socket is None:
             raise OSError(errno.ENODEV, f"the port on {self.interface} is closed")
-        self._socket.send(frame)
+        send = self._socket.send
+        if self._clock.seconds() >= until:
+            raise OSError(errno.ETIME, "it is too late to say that")
+        send(frame)
 
     def close(self) -> None:
         was_open = self._socket is not None

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -27,10 +29,10 @@ class PluggedPort:
         self._port = port
         self._account = account
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, until: float = inf) -> None:
         self._account.called()
         try:
-            self._port.send(frame)
+            self._port.send(frame, until)
         except OSError:
             raise
         except Exception:

@@ -137,7 +137,7 @@ class AdvertisementProtocol:
         counter = vhost.counter.next(vhost.replay.knows)
         if vhost.config.replay is not ReplayMode.OFF:
             vhost.replay.sent(counter)
-        self.destinations.send(vhost.config, family, self._framing(vhost, family, what, counter))
+        self.destinations.send(vhost.config, family, self._framing(vhost, family, what, counter), vhost.until)
 
     def farewell(self, vhost: IVirtualHost, family: int, what: Advertise) -> tuple[bytes, ...]:
         """The frames that :meth:`send` would send now, with a counter of their own. It counts as heard: who sends it
@@ -170,10 +170,10 @@ class AdvertisementProtocol:
             dscp=dscp,
         )
 
-    def _put(self, family: int, frame: bytes) -> None:
+    def _put(self, family: int, frame: bytes, until: float) -> None:
         if self._port is None:
             raise OSError(f"the packet socket on {self._interface} is closed")
-        self._port.send(frame)
+        self._port.send(frame, until)
         if family == 4:
             self._roster.counters.opackets += 1
         else:

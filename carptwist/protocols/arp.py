@@ -50,7 +50,7 @@ class ArpProtocol(Responder):
             return
         answerer = self._answerer(packet.target, packet.sender)
         if answerer is not None:
-            self._answer(arp.reply(packet, answerer.plane.link_address, packet.target))
+            self._answer(arp.reply(packet, answerer.plane.link_address, packet.target), answerer)
 
     def announce(self, vhost: IVirtualHost) -> None:
         """A gratuitous request for every shared IPv4 address that is not under balancing.
@@ -58,4 +58,4 @@ class ArpProtocol(Responder):
         :raises OSError: one did not leave this host.
         """
         mac = vhost.plane.link_address
-        self._send_all(arp.gratuitous(address, mac) for address in self._announced(vhost, 4))
+        self._send_all((arp.gratuitous(address, mac) for address in self._announced(vhost, 4)), vhost.until)

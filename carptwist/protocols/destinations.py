@@ -53,7 +53,8 @@ class _Plan(NamedTuple):
 class Destinations:
     """Where advertisements go to on one interface.
 
-    :param put: puts an advertisement's frame of a family on the wire, or raises OSError.
+    :param put: puts an advertisement's frame of a family on the wire, as :class:`carptwist.interfaces.IFramePort` does,
+        or raises OSError.
     """
 
     _log = Logger()
@@ -64,7 +65,7 @@ class Destinations:
         vhosts: Mapping[int, VirtualHost],
         clock: IReactorTime,
         *,
-        put: Callable[[int, bytes], object],
+        put: Callable[[int, bytes, float], object],
     ) -> None:
         self._interface = interface
         self._vhosts = vhosts
@@ -91,8 +92,8 @@ class Destinations:
             plan = self._plan_of(config)
         return family not in plan.admitted or source in plan.admitted[family]
 
-    def send(self, config: VirtualHostConfig, family: int, framing: Framing) -> None:
-        """Send one advertisement to all that it is for.
+    def send(self, config: VirtualHostConfig, family: int, framing: Framing, until: float) -> None:
+        """Send one advertisement to all that it is for, unless ``until`` has come.
 
         :raises OSError: it left for none of them, though the MAC of at least one is known; the first reason.
         """
@@ -100,7 +101,7 @@ class Destinations:
         sent = 0
         for route in self._plan_of(config).routes[family]:
             try:
-                sent += self._send(config, family, route, framing)
+                sent += self._send(config, family, route, framing, until)
             except OSError as error:
                 failure = failure or error
                 if self._moderation.admit((config.vhid, route.destination)) is not None:
@@ -123,12 +124,12 @@ class Destinations:
                 made.append(framing(source, destination, mac))
         return tuple(made)
 
-    def _send(self, config: VirtualHostConfig, family: int, route: _Route, framing: Framing) -> bool:
+    def _send(self, config: VirtualHostConfig, family: int, route: _Route, framing: Framing, until: float) -> bool:
         source, destination = route
         if not source:
             raise OSError(f"no source address for {ip_address(destination)} on {self._interface}")
         if destination in (GROUP4, GROUP6):
-            self._put(family, framing(source, destination, b""))
+            self._put(family, framing(source, destination, b""), until)
             return True
         mac = self.resolution.mac_of(destination)
         unsent = self._unsent.setdefault(destination, {})
@@ -137,7 +138,7 @@ class Destinations:
             unsent[config.vhid] = config, lambda mac: framing(source, destination, mac)
             return False
         unsent.pop(config.vhid, None)
-        self._put(family, framing(source, destination, mac))
+        self._put(family, framing(source, destination, mac), until)
         return True
 
     def _resolved(self, peer: bytes) -> None:
@@ -146,7 +147,7 @@ class Destinations:
             if vhost is None or not vhost.holding or vhost.config is not config:
                 continue  # what it was going to say is not true any more
             try:
-                self._put(4 if len(peer) == 4 else 6, frame(self.resolution.mac_of(peer)))
+                self._put(4 if len(peer) == 4 else 6, frame(self.resolution.mac_of(peer)), vhost.until)
             except OSError as error:
                 self._log.debug("carp: {name}: a late advertisement: {error}", name=config.name, error=error)
 

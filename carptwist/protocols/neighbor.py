@@ -55,7 +55,7 @@ class NeighborProtocol(Responder):
         if isinstance(message, neighbor.Solicitation):
             answerer = self._asked_alone(message, frame[:6]) or self._answerer(message.target, message.source)
             if answerer is not None:
-                self._answer(self._solicited(message, answerer.plane.link_address))
+                self._answer(self._solicited(message, answerer.plane.link_address), answerer)
             return
         claimed = self._claimed(message.target, message.link_address) if message.override else None
         if claimed is not None:
@@ -68,7 +68,7 @@ class NeighborProtocol(Responder):
         :raises OSError: one did not leave this host.
         """
         mac = vhost.plane.link_address
-        self._send_all(self._unsolicited(address, mac) for address in self._announced(vhost, 6))
+        self._send_all((self._unsolicited(address, mac) for address in self._announced(vhost, 6)), vhost.until)
 
     def _asked_alone(self, solicitation: neighbor.Solicitation, mac: bytes) -> VirtualHost | None:
         """The vhid whose virtual MAC alone a solicitation was sent to."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
+from math import inf
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -65,12 +66,12 @@ class Responder:
         """
         self._send(question)
 
-    def _send(self, frame: bytes) -> None:
+    def _send(self, frame: bytes, until: float = inf) -> None:
         if self._port is None:
             raise OSError("the packet socket is closed")
-        self._port.send(frame)
+        self._port.send(frame, until)
 
-    def _send_all(self, frames: Iterable[bytes]) -> None:
+    def _send_all(self, frames: Iterable[bytes], until: float) -> None:
         """Send what can be sent.
 
         :raises OSError: the first reason why one did not leave; the others were tried all the same.
@@ -78,7 +79,7 @@ class Responder:
         failure: OSError | None = None
         for frame in frames:
             try:
-                self._send(frame)
+                self._send(frame, until)
             except OSError as error:
                 failure = failure or error
         if failure is not None:
@@ -113,9 +114,9 @@ class Responder:
         packed = [address.ip.packed for address in addresses if address.version == version]
         return [address for address in packed if not self._balances(address)]
 
-    def _answer(self, frame: bytes) -> None:
+    def _answer(self, frame: bytes, vhost: VirtualHost) -> None:
         try:
-            self._send(frame)
+            self._send(frame, vhost.until)
         except OSError as error:
             # The asker asks again; advertisements are the ones that count what cannot be sent.
             self._log.debug("carp: an answer did not leave: {error}", error=error)
@@ -126,7 +127,7 @@ class Responder:
         self.conflicts += 1
         vhost.conflicts += 1
         if not self._balances(address) and self._defence.admit(address) is not None:
-            self._answer(announcement)
+            self._answer(announcement, vhost)
         if self._report.admit((address, claimant)) is not None:
             vhost.disputed(f"{ip_address(address)} is claimed by {format_mac(claimant)}")
             self._log.warn(

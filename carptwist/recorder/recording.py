@@ -6,6 +6,7 @@ The other way round, in :mod:`carptwist.recorder.replaying`, the same words are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -81,10 +82,10 @@ class TapedPort:
         self._name = name
         self._port = port
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, until: float = inf) -> None:
         self._tape.say(Decision.SENT, self._name, frame)
         try:
-            self._port.send(frame)
+            self._port.send(frame, until)
         except OSError as error:
             self._tape.say(Answer.FAILED, error.errno, error.strerror or str(error))
             raise

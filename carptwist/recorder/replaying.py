@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -132,7 +133,7 @@ class ReplayedPort:
         self._name = name
         self._open = True
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, until: float = inf) -> None:
         self._script.decided(Decision.SENT, self._name, blanked(frame))
         failed = self._script.answer(Answer.FAILED)
         if failed is not None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Iterable
+from math import inf
 from random import Random
 from typing import NamedTuple
 
@@ -235,7 +236,8 @@ class MemoryPort:
         """Whether a frame to a single station is for this one."""
         return self._owns is None or self._owns(frame[:6])
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, until: float = inf) -> None:
+        # No time passes here between deciding and sending.
         if self._segment is None:
             raise OSError(errno.ENODEV, f"the port on {self.interface} is closed")
         if self.failures:

@@ -5,6 +5,7 @@ Each of these is a job on the agenda of the virtual host; what is not so any mor
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
@@ -48,6 +49,10 @@ class Speech:
                 self.has_been_heard = has_left = True
             except OSError as error:
                 failure = error
+        if vhost.state is State.MASTER and failure is not None and failure.errno == errno.ETIME:
+            # It was stopped while it spoke. What has left before says nothing of what is now.
+            vhost.lose("was held up")
+            return
         if vhost.state is State.MASTER:
             vhost.custody.renew(has_left)
         if failure is None:

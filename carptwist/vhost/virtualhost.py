@@ -123,6 +123,10 @@ class VirtualHost:
         return self.custody.held and not self.custody.tenure.is_lapsed
 
     @property
+    def until(self) -> float:
+        return self.custody.tenure.until
+
+    @property
     def obstacles(self) -> tuple[str, ...]:
         """Why this vhid does not take part; empty when it does."""
         return tuple(self._obstacles.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from twisted.internet import reactor
@@ -120,6 +121,19 @@ class PacketPortTests(TestCase):
         self.assertEqual(listener.recv(100)[:42], self.request(1))
         port.doRead()
         self.assertEqual(collector.frames, [])
+
+    def test_too_late(self) -> None:
+        """What must not be said any more is not sent; what may be said for a while is."""
+        port, _ = self.open(1)
+        with self.there.namespace:
+            listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+        self.addCleanup(listener.close)
+        listener.settimeout(10)
+        now = float(reactor.seconds())  # type: ignore[attr-defined]
+        refusal = self.assertRaises(OSError, port.send, self.request(1), now)
+        self.assertEqual(refusal.errno, errno.ETIME)
+        port.send(self.request(2), now + 60)
+        self.assertEqual(listener.recv(100)[:42], self.request(2))
 
     def test_closing(self) -> None:
         """Nothing can be sent after it, the receiver is told once, and closing again does nothing."""

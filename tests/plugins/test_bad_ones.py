@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
@@ -227,7 +228,7 @@ class Port:
 
     interface = "em0"
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, until: float = inf) -> None:
         oops()
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
+from math import inf
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -240,7 +241,7 @@ class _Port:
             host.lan.plug(host.name, receiver.frame_received)
         receiver.connected(self)
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, until: float = inf) -> None:
         # What says where the addresses are is not looked at here.
         if self._hears:
             self._host.lan.send(self._host.name, frame)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from ipaddress import ip_address
+from math import inf
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
 
 from carptwist.config.schema import Knobs
 from carptwist.election.state import State
+from carptwist.interfaces import IFramePort
 from carptwist.protocols.responder import CONFLICT_SECONDS
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import arp, neighbor
@@ -36,6 +42,60 @@ def solicitation(target: bytes = SHARED6, source: bytes = OTHER6) -> bytes:
         destination_mac=multicast_mac(group),
         link_address=OTHER_MAC if any(source) else b"",
     )
+
+
+@implementer(IFramePort)
+class StoppedPort:
+    """Whoever sends is stopped for some seconds, between deciding to and the system call."""
+
+    def __init__(self, port: IFramePort, clock: IReactorTime, seconds: float) -> None:
+        self.interface: str = port.interface
+        self._port = port
+        self._clock = clock
+        self._seconds = seconds
+
+    def send(self, frame: bytes, until: float = inf) -> None:
+        if self._clock.seconds() + self._seconds >= until:
+            raise OSError(errno.ETIME, "it is too late to say that")
+        self._port.send(frame)
+
+    def close(self) -> None:
+        self._port.close()
+
+
+class StoppedTests(NodeCase):
+    """A MASTER that is stopped just before it says something, and goes on when others have taken over."""
+
+    def stopped(self, seconds: float) -> VirtualHost:
+        vhost = self.master()
+        for protocol, port in zip((self.advertisements, self.arp, self.neighbor), self.ports, strict=True):
+            protocol.connected(StoppedPort(port, self.clock, seconds))
+        return vhost
+
+    def test_it_does_not_say_it(self) -> None:
+        """Neither answers nor defends nor announces; nor does it advertise: it was replaced, and knows."""
+        vhost = self.stopped(30.0)
+        self.hear(request())
+        self.hear(solicitation())
+        self.hear(arp.gratuitous(SHARED4, OTHER_MAC))
+        for protocol in (self.arp, self.neighbor):
+            self.assertRaises(OSError, protocol.announce, vhost)
+        self.assertEqual(self.frames(), [])
+        self.assertIs(vhost.state, State.MASTER)
+        self.clock.advance(1.5)
+        self.assertIs(vhost.state, State.BACKUP)
+        self.assertEqual(self.frames(), [])
+        self.assertEqual(vhost.sending.errors, 0)
+
+    def test_a_moment_is_nothing(self) -> None:
+        """It says what it has to."""
+        vhost = self.stopped(0.5)
+        self.hear(request())
+        self.hear(solicitation())
+        self.assertEqual(len(self.frames()), 2)
+        self.clock.advance(1.5)
+        self.assertIs(vhost.state, State.MASTER)
+        self.assertEqual(len(self.frames()), 4)
 
 
 class ArpTests(NodeCase):

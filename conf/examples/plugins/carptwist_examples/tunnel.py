@@ -8,6 +8,8 @@ The first is this host's own address and port, the second the other one's, which
 is no protection but CARP's own.
 """
 
+import errno
+from math import inf
 from typing import Any
 
 from twisted.internet.interfaces import IUDPTransport
@@ -28,8 +30,8 @@ class TunnelPort:
         self.receiver = receiver
         self._tunnel = tunnel
 
-    def send(self, frame: bytes) -> None:
-        self._tunnel.send(frame)
+    def send(self, frame: bytes, until: float = inf) -> None:
+        self._tunnel.send(frame, until)
 
     def close(self) -> None:
         self._tunnel.closed(self)
@@ -57,7 +59,9 @@ class Tunnel(DatagramProtocol):
         receiver.connected(port)
         return port
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, until: float) -> None:
+        if self._reactor.seconds() >= until:
+            raise OSError(errno.ETIME, "it is too late to say that")
         self.transport.write(frame, self._other)
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
