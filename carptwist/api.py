@@ -10,25 +10,20 @@ The interfaces that plug-ins provide are in :mod:`carptwist.interfaces`; all the
 """
 
 from carptwist.checks.health import Result
+from carptwist.config.health import CheckConfig, SyncConfig
+from carptwist.config.ranges import StatusRange
+from carptwist.config.reactions import DevdConfig, FileMode, Hidden, HookConfig, WebhookConfig
 from carptwist.config.schema import (
-    CheckConfig,
     Configuration,
     ControlConfig,
-    DevdConfig,
     Dialect,
-    FileMode,
-    Hidden,
-    HookConfig,
     Knobs,
     LinkConfig,
     Phrase,
     PlaneKind,
     ReplayMode,
-    StatusRange,
-    SyncConfig,
     TlsListen,
     VirtualHostConfig,
-    WebhookConfig,
 )
 from carptwist.config.shells import ManholeConfig
 from carptwist.configuration import ConfigurationError, Problem, configuration_of_file, configuration_of_text

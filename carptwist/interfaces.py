@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from carptwist.config.schema import CheckConfig, HookConfig, LinkConfig, VirtualHostConfig
+from carptwist.config.health import CheckConfig
+from carptwist.config.reactions import HookConfig
+from carptwist.config.schema import LinkConfig, VirtualHostConfig
 from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise
 from carptwist.election.replay import Replay

@@ -11,7 +11,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import Configuration, HookConfig, Knobs, Phrase, PlaneKind, SyncConfig, VirtualHostConfig
+from carptwist.config.health import SyncConfig
+from carptwist.config.reactions import HookConfig
+from carptwist.config.schema import Configuration, Knobs, Phrase, PlaneKind, VirtualHostConfig
 from carptwist.configuration import ConfigurationError, Problem, SavingError
 from carptwist.control.commands import RefusedError
 from carptwist.control.revising import MOST_PLANS, Revising

@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import Configuration, ControlConfig, Knobs, SyncConfig, VirtualHostConfig
+from carptwist.config.health import SyncConfig
+from carptwist.config.schema import Configuration, ControlConfig, Knobs, VirtualHostConfig
 from carptwist.election.state import State
 from carptwist.privileges import missing_privileges
 from carptwist.systemd import RETRY_SECONDS, Channel, Supervision, request, status

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from carptwist.checks.health import Health, Result
-from carptwist.config.schema import CheckConfig
+from carptwist.config.health import CheckConfig
 from carptwist.patience import within
 
 #: Less than the shortest timeout, and more than a takeover takes.

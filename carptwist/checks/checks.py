@@ -24,7 +24,7 @@ from twisted.logger import Logger
 
 from carptwist.checks.check import Check, Probe
 from carptwist.checks.health import Standing
-from carptwist.config.schema import CheckConfig
+from carptwist.config.health import CheckConfig
 
 #: The first looks are spread over so many seconds.
 SPREAD_SECONDS = 1.0

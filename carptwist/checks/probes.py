@@ -15,7 +15,7 @@ from carptwist.checks.command import CommandProbe
 from carptwist.checks.file import FileProbe
 from carptwist.checks.health import Result
 from carptwist.checks.interface import InterfaceProbe
-from carptwist.config.schema import CheckConfig
+from carptwist.config.health import CheckConfig
 from carptwist.http.names import Names
 from carptwist.interfaces import ILinkMonitor
 

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks
 
 from carptwist.checks.health import Result
-from carptwist.config.schema import CheckConfig
+from carptwist.config.health import CheckConfig
 from carptwist.http.client import Client, RequestError
 
 

@@ -11,20 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from carptwist.config import shells, unicast, values
-from carptwist.config.schema import (
-    CHECK_KINDS,
-    LONGEST_PHRASE,
-    CheckConfig,
-    ControlConfig,
-    DevdConfig,
-    HookConfig,
-    Knobs,
-    LinkConfig,
-    Phrase,
-    SyncConfig,
-    VirtualHostConfig,
-    WebhookConfig,
-)
+from carptwist.config.health import CHECK_KINDS, CheckConfig, SyncConfig
+from carptwist.config.reactions import DevdConfig, HookConfig, WebhookConfig
+from carptwist.config.schema import LONGEST_PHRASE, ControlConfig, Knobs, LinkConfig, Phrase, VirtualHostConfig
 
 
 def _silent(value: Any) -> str | None:

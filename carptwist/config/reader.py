@@ -33,9 +33,9 @@ from carptwist.config.discretion import (
 from carptwist.config.keys import SECTIONS, Key, SectionKind
 from carptwist.config.problems import ConfigurationError as ConfigurationError
 from carptwist.config.problems import Problem as Problem
+from carptwist.config.ranges import RANGES, interface_name_fault, plugin_fault
 from carptwist.config.rules import VirtualHostLines, conflicts
 from carptwist.config.schema import (
-    RANGES,
     Configuration,
     ControlConfig,
     Dialect,
@@ -44,9 +44,7 @@ from carptwist.config.schema import (
     PlaneKind,
     VirtualHostConfig,
     dialect_fault,
-    interface_name_fault,
     plane_fault,
-    plugin_fault,
 )
 from carptwist.config.unicast import faults
 from carptwist.config.values import phrase

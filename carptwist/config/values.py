@@ -14,22 +14,9 @@ from enum import Enum
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 from typing import TypeVar
 
-from carptwist.config.schema import (
-    LONGEST_PHRASE,
-    RANGES,
-    AddressWithPrefix,
-    Dialect,
-    FileMode,
-    Hidden,
-    Phrase,
-    PlaneKind,
-    ReplayMode,
-    StatusRange,
-    TlsListen,
-    group_name_fault,
-    interface_name_fault,
-    plugin_name_fault,
-)
+from carptwist.config.ranges import RANGES, StatusRange, group_name_fault, interface_name_fault, plugin_name_fault
+from carptwist.config.reactions import FileMode, Hidden
+from carptwist.config.schema import LONGEST_PHRASE, AddressWithPrefix, Dialect, Phrase, PlaneKind, ReplayMode, TlsListen
 
 #: What an address on the web may be made of (RFC 3986), without the fragment, which never leaves the client.
 _URL = re.compile(r"(https?)://([0-9a-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][!-~]*)?", re.IGNORECASE)

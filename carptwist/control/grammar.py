@@ -21,7 +21,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 from carptwist.config import values
-from carptwist.config.schema import AddressWithPrefix, Phrase, interface_name_fault
+from carptwist.config.ranges import interface_name_fault
+from carptwist.config.schema import AddressWithPrefix, Phrase
 from carptwist.election.state import State
 
 PREFIX = "net.inet.carp."

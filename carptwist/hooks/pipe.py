@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
-from carptwist.config.schema import DevdConfig
+from carptwist.config.reactions import DevdConfig
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.script import Change
 from carptwist.listening import Door, Doors

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from carptwist.config.schema import HookConfig
+from carptwist.config.reactions import HookConfig
 from carptwist.hooks.action import run
 
 #: Hooks of so many vhids run at the same time.

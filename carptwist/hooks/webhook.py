@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from carptwist.config.schema import WebhookConfig
+from carptwist.config.reactions import WebhookConfig
 from carptwist.hooks.notice import Notice, body, signature
 from carptwist.patience import within
 

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
-from carptwist.config.schema import WebhookConfig
+from carptwist.config.reactions import WebhookConfig
 from carptwist.hooks.notice import Notice
 from carptwist.hooks.script import Change
 from carptwist.hooks.webhook import Post, Webhook

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
-from carptwist.config.schema import WebhookConfig
+from carptwist.config.reactions import WebhookConfig
 from carptwist.http.names import Names
 
 _log = Logger()

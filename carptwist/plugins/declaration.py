@@ -32,7 +32,9 @@ from carptwist.interfaces import (
 )
 
 if TYPE_CHECKING:
-    from carptwist.config.schema import CheckConfig, HookConfig, LinkConfig, VirtualHostConfig
+    from carptwist.config.health import CheckConfig
+    from carptwist.config.reactions import HookConfig
+    from carptwist.config.schema import LinkConfig, VirtualHostConfig
 
 
 class _Declared:

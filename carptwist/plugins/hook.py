@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred, succee
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from carptwist.config.schema import HookConfig
+from carptwist.config.reactions import HookConfig
 from carptwist.hooks.script import Change
 from carptwist.interfaces import IHook
 from carptwist.patience import within

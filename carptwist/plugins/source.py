@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succ
 from twisted.python.failure import Failure
 
 from carptwist.checks.health import Result
-from carptwist.config.schema import CheckConfig
+from carptwist.config.health import CheckConfig
 from carptwist.interfaces import IDemotionSource
 from carptwist.plugins.accounts import Account, Accounts
 from carptwist.plugins.catalogue import Catalogue

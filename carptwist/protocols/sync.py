@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
-from carptwist.config.schema import SyncConfig
+from carptwist.config.health import SyncConfig
 from carptwist.vhost.roster import Roster
 
 #: pfsync(4) asks 12 times, 5 seconds apart, before it gives up.

@@ -18,7 +18,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
-from carptwist.config.schema import SyncConfig
+from carptwist.config.health import SyncConfig
 from carptwist.listening import Door, Doors
 from carptwist.protocols.sync import StateSync, SyncFactory, tell
 from carptwist.vhost.roster import Roster

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from carptwist.config.schema import CheckConfig, Configuration, Dialect, VirtualHostConfig
+from carptwist.config.health import CheckConfig
+from carptwist.config.schema import Configuration, Dialect, VirtualHostConfig
 from carptwist.configuration import Problem, Reading
 from carptwist.vhost.forecast import THIS_HOST, contender, foresee, same
 

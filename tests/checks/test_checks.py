@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from carptwist.checks.checks import SPREAD_SECONDS, Checks
 from carptwist.checks.health import Result
-from carptwist.config.schema import CheckConfig, Knobs
+from carptwist.config.health import CheckConfig
+from carptwist.config.schema import Knobs
 from carptwist.vhost.roster import Roster
 
 GOOD, BAD = Result(True, "HTTP 200"), Result(False, "HTTP 503")

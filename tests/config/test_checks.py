@@ -6,8 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from carptwist.config.health import CheckConfig
+from carptwist.config.ranges import StatusRange
 from carptwist.config.reader import ConfigurationError, Reading, read
-from carptwist.config.schema import CheckConfig, StatusRange
 
 VHID = "[vhid 1@em0]\naddress = 192.168.1.1/24\npass = secret\n"
 

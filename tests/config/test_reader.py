@@ -7,19 +7,17 @@ from ipaddress import ip_interface
 
 import pytest
 
+from carptwist.config.health import SyncConfig
 from carptwist.config.keys import SECTIONS
+from carptwist.config.reactions import DevdConfig, FileMode, HookConfig
 from carptwist.config.reader import ConfigurationError, Problem, Reading, Secret, read
 from carptwist.config.schema import (
     Configuration,
     ControlConfig,
-    DevdConfig,
     Dialect,
-    FileMode,
-    HookConfig,
     Knobs,
     Phrase,
     PlaneKind,
-    SyncConfig,
     TlsListen,
     VirtualHostConfig,
 )

@@ -9,22 +9,19 @@ from typing import Any
 import pytest
 
 from carptwist.config import reload
+from carptwist.config.health import SyncConfig
 from carptwist.config.keys import SECTIONS
+from carptwist.config.reactions import DevdConfig, Hidden, HookConfig, WebhookConfig
 from carptwist.config.reload import LIVE, Add, Change, Keep, Knob, Later, Remove, described, line, steps
 from carptwist.config.schema import (
     Configuration,
     ControlConfig,
-    DevdConfig,
     Dialect,
-    Hidden,
-    HookConfig,
     Knobs,
     Phrase,
     PlaneKind,
     ReplayMode,
-    SyncConfig,
     VirtualHostConfig,
-    WebhookConfig,
 )
 from carptwist.config.shells import ManholeConfig
 from carptwist.config.spelling import field_of

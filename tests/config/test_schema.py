@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from carptwist.config.schema import Knobs, Phrase, VirtualHostConfig, interface_name_fault
+from carptwist.config.ranges import interface_name_fault
+from carptwist.config.schema import Knobs, Phrase, VirtualHostConfig
 
 
 @pytest.mark.parametrize(

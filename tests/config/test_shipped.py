@@ -11,8 +11,8 @@ import pytest
 
 from carptwist.config import ini
 from carptwist.config.keys import SECTIONS, Key, SectionKind
+from carptwist.config.ranges import RANGES
 from carptwist.config.reader import read
-from carptwist.config.schema import RANGES
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "conf" / "carp.ini").read_text()

@@ -8,7 +8,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 import pytest
 
 from carptwist.config import values
-from carptwist.config.schema import RANGES, Phrase, PlaneKind
+from carptwist.config.ranges import RANGES
+from carptwist.config.schema import Phrase, PlaneKind
 
 
 def refusal(parse: Callable[[str], object], text: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from carptwist.config.reactions import WebhookConfig
 from carptwist.config.reader import ConfigurationError, Reading, read
-from carptwist.config.schema import WebhookConfig
 
 VHID = "[vhid 1@em0]\naddress = 192.168.1.1/24\npass = secret\n"
 URL = "url = https://hooks.example/T0/s3cret"

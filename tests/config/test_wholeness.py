@@ -8,15 +8,8 @@ from ipaddress import ip_interface
 import pytest
 
 from carptwist.config.problems import ConfigurationError
-from carptwist.config.schema import (
-    Configuration,
-    ControlConfig,
-    DevdConfig,
-    HookConfig,
-    Knobs,
-    PlaneKind,
-    VirtualHostConfig,
-)
+from carptwist.config.reactions import DevdConfig, HookConfig
+from carptwist.config.schema import Configuration, ControlConfig, Knobs, PlaneKind, VirtualHostConfig
 from carptwist.config.wholeness import demand_whole
 
 ONE = VirtualHostConfig(1, "em0", (ip_interface("192.0.2.1/24"),))

@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from carptwist.config.schema import DevdConfig, FileMode
+from carptwist.config.reactions import DevdConfig, FileMode
 from carptwist.hooks.devd import EventStream
 from carptwist.hooks.pipe import Pipe
 from carptwist.hooks.script import Change

@@ -17,8 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from carptwist.config.reactions import Hidden, WebhookConfig
 from carptwist.config.reader import read
-from carptwist.config.schema import Hidden, WebhookConfig
 from carptwist.hooks.notice import signature
 from carptwist.hooks.script import Change
 from carptwist.hooks.webhooks import Webhooks

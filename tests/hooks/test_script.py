@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from carptwist.config.schema import HookConfig
+from carptwist.config.reactions import HookConfig
 from carptwist.hooks.action import KEPT_OUTPUT, run
 from carptwist.hooks.script import Change, Hooks, command
 from carptwist.plugins.hook import Outcome

@@ -13,7 +13,8 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import Hidden, StatusRange, WebhookConfig
+from carptwist.config.ranges import StatusRange
+from carptwist.config.reactions import Hidden, WebhookConfig
 from carptwist.hooks.notice import body
 from carptwist.hooks.script import Change
 from carptwist.hooks.webhook import FAREWELL_SECONDS, GIVE_UP_SECONDS, LONGEST_PAUSE_SECONDS, LONGEST_QUEUE

@@ -13,7 +13,9 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from carptwist.api import Change, LinkConfig, Result, State
-from carptwist.config.schema import CheckConfig, HookConfig, PlaneKind, VirtualHostConfig
+from carptwist.config.health import CheckConfig
+from carptwist.config.reactions import HookConfig
+from carptwist.config.schema import PlaneKind, VirtualHostConfig
 from carptwist.interfaces import (
     IDemotionPlugin,
     IDemotionSource,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from carptwist.config import ini
 from carptwist.config.keys import SECTIONS
+from carptwist.config.ranges import RANGES, interface_name_fault, plugin_name_fault
 from carptwist.config.reader import ConfigurationError, read
 from carptwist.config.schema import (
     LONGEST_PHRASE,
-    RANGES,
     AddressWithPrefix,
     Configuration,
     ControlConfig,
@@ -23,8 +23,6 @@ from carptwist.config.schema import (
     PlaneKind,
     ReplayMode,
     VirtualHostConfig,
-    interface_name_fault,
-    plugin_name_fault,
 )
 from carptwist.config.values import address_fault
 

@@ -6,7 +6,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import Knobs, SyncConfig
+from carptwist.config.health import SyncConfig
+from carptwist.config.schema import Knobs
 from carptwist.protocols.sync import BULK_FAIL_SECONDS, MOST_CONNECTIONS, StateSync, SyncFactory, SyncProtocol
 from carptwist.vhost.roster import Roster
 

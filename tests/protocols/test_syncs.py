@@ -14,7 +14,8 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from carptwist.config.schema import Knobs, SyncConfig
+from carptwist.config.health import SyncConfig
+from carptwist.config.schema import Knobs
 from carptwist.listening import Doors
 from carptwist.protocols.syncs import Syncs
 from carptwist.vhost.roster import Roster

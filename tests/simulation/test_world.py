@@ -6,7 +6,8 @@ from ipaddress import ip_interface
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.config.schema import Configuration, HookConfig, Knobs, Phrase, VirtualHostConfig
+from carptwist.config.reactions import HookConfig
+from carptwist.config.schema import Configuration, Knobs, Phrase, VirtualHostConfig
 from carptwist.election.state import State
 from carptwist.simulation.history import Kind
 from carptwist.simulation.host import Nature
