@@ -9,11 +9,13 @@ in the log lately: a replay from a keyframe on can repeat a line that was modera
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import astuple
 from typing import Any
 
 from carptwist.config.schema import Knobs
 from carptwist.election.bearing import Bearing
 from carptwist.election.demotion import Entry
+from carptwist.election.effects import Advertise
 from carptwist.election.group import Group, Order, Phase
 from carptwist.election.state import State
 from carptwist.interfaces import Hearing, Will
@@ -94,6 +96,7 @@ def restore(node: Node, keyframe: Plain) -> None:
         _restore_deadline(vhost._deadline, each["deadline"])
         _restore_deadline(vhost.custody._retry, each["retry"])
         _restore_deadline(vhost.custody.tenure._again, each["tenure"]["again"])
+        _restore_deadline(vhost.speech._again, each["again"])
     _restore_deadline(roster._expiry, keyframe["expiry"])
     node.groups._groups = {name: _to_group(group) for name, group in keyframe["groups"].items()}
     _restore_deadline(node.groups._deadline, keyframe["review"])
@@ -105,6 +108,7 @@ def _deadlines(node: Node) -> Iterator[Deadline]:
         yield vhost._deadline
         yield vhost.custody._retry
         yield vhost.custody.tenure._again
+        yield vhost.speech._again
     for attachment in node._attachments.values():
         yield attachment._retry
         voice = attachment._voice
@@ -138,10 +142,12 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
         "transitions": vhost.transitions,
         "received": vhost.received,
         "obstacles": list(vhost._obstacles.items()),
-        "has_spoken": vhost.speech.has_been_heard,
+        "left": sorted(vhost.speech._left.items()),
+        "unsaid": None if vhost.speech._unsaid is None else list(astuple(vhost.speech._unsaid)),
+        "again": _of_deadline(vhost.speech._again),
         "retry_seconds": vhost.custody._retry_seconds,
         "link": plain.of_link(vhost.connection.link),
-        "sending": [sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row],
+        "sending": [sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row, sending._trouble],
         "machine": {
             "preempt": machine.preempt,
             "last_resort": machine.last_resort,
@@ -177,10 +183,11 @@ def _restore_vhost(vhost: VirtualHost, state: Plain) -> None:
     vhost.transitions = state["transitions"]
     vhost.received = state["received"]
     vhost._obstacles = dict(map(tuple, state["obstacles"]))
-    vhost.speech.has_been_heard = state["has_spoken"]
+    vhost.speech._left = dict(map(tuple, state["left"]))
+    vhost.speech._unsaid = None if state["unsaid"] is None else Advertise(*state["unsaid"])
     vhost.custody._retry_seconds = state["retry_seconds"]
     vhost.connection.link = plain.to_link(state["link"])
-    sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row = state["sending"]
+    sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row, sending._trouble = state["sending"]
     rules = state["machine"]
     machine.preempt = rules["preempt"]
     machine.last_resort = rules["last_resort"]

@@ -110,15 +110,20 @@ class Custody:
 
     # Leases
 
-    def renew(self, has_left: bool) -> None:
-        """An advertisement was made; ``has_left``: in one family at least it is on its way."""
-        vhost = self._vhost
-        machine = vhost.machine
-        if vhost.config.peers or vhost.config.peers6:
-            self.tenure.begin(self.will())  # more of them may be known by now
-        self.tenure.spoke(machine.settings.advbase, machine.pace, machine.lease)
-        if has_left and vhost.holding:
-            vhost.tenants.renew(self._clock.seconds() + machine.lease)
+    def renew(self, heard: float | None) -> None:
+        """An advertisement was made.
+
+        :param heard: since when at the latest nobody has waited for more of them, in seconds of the clock; None if
+            nothing has left this host yet: then the first lease is not renewed, but the kernel is to know of its end.
+        """
+        vhost, machine = self._vhost, self._vhost.machine
+        if heard is None:
+            until = min(self.tenure.until, self._clock.seconds() + machine.lease)
+        else:
+            until = heard + machine.lease
+        self.tenure.spoke(machine.settings.advbase, machine.pace, until)
+        if heard is not None and vhost.holding:
+            vhost.tenants.renew(until)
 
     def changed(self) -> None:
         """The farewell has other sources now, or is signed as the others expect it from now on."""

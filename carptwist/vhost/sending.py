@@ -1,7 +1,8 @@
 """The account of what a vhid could and could not send, which demotes the host when too much fails.
 
 After three failures in a row the host is demoted by ``senderr_demotion_factor``; three successes in a
-row take that back. Source: CARP_SENDAD_MAX_ERRORS and CARP_SENDAD_MIN_SUCCESS of the kernels.
+row take that back. Source: CARP_SENDAD_MAX_ERRORS and CARP_SENDAD_MIN_SUCCESS of the kernels. A MASTER that has lost
+its lease because of them counts as having failed three times: it would take the addresses back at once otherwise.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class SendAccount:
         self._roster = roster
         self._errors_in_a_row = 0
         self._sends_in_a_row = 0
+        self._trouble = ""
 
     @property
     def _demotes(self) -> bool:
@@ -43,9 +45,19 @@ class SendAccount:
             self._roster.counters.refused["nomem"] += 1
         self._errors_in_a_row += 1
         self._sends_in_a_row = 0
+        self._trouble = str(error)
         if self._errors_in_a_row == ERRORS_TO_DEMOTE:
-            self._log.warn("carp: {name}: cannot send advertisements: {error}", name=self._name, error=error)
-            self.weigh()
+            self._complain()
+
+    def despair(self) -> None:
+        """Nothing could be sent for so long that this is no MASTER any more: there may be no third time."""
+        if 0 < self._errors_in_a_row < ERRORS_TO_DEMOTE:
+            self._errors_in_a_row = ERRORS_TO_DEMOTE
+            self._complain()
+
+    def _complain(self) -> None:
+        self._log.warn("carp: {name}: cannot send advertisements: {error}", name=self._name, error=self._trouble)
+        self.weigh()
 
     def succeeded(self) -> None:
         """An advertisement left this host in every family."""

@@ -14,20 +14,50 @@ from twisted.logger import Logger
 from carptwist.election.effects import Advertise
 from carptwist.election.precedence import is_bow_out
 from carptwist.election.state import State
+from carptwist.vhost.deadline import Deadline
 
 if TYPE_CHECKING:
     from carptwist.vhost.virtualhost import VirtualHost
 
 
+#: Before the end of a lease in which nothing could be sent it is tried once more.
+LAST_TRY_SECONDS = 0.15
+
+
 class Speech:
-    """Of one virtual host. ``has_been_heard``: since it became MASTER something has left this host, at least."""
+    """Of one virtual host."""
 
     _log = Logger()
 
     def __init__(self, vhost: VirtualHost, clock: IReactorTime) -> None:
-        self.has_been_heard = False
+        self._left: dict[int, float] = {}  # of the families that did since it became MASTER, when the last one was sent
+        self._unsaid: Advertise | None = None
+        self._again = Deadline(clock, self._try_again)
         self._vhost = vhost
         self._clock = clock
+
+    @property
+    def has_been_heard(self) -> bool:
+        """Whether anything has left this host since it became MASTER."""
+        return bool(self._left)
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether others miss the last advertisement, in a family that they have heard, or in all."""
+        return self._unsaid is not None
+
+    def begin(self) -> None:
+        """It has just become MASTER."""
+        self._left.clear()
+
+    def end(self) -> None:
+        """It is MASTER no more: nothing is missed of what it has not said, but for a farewell."""
+        self._unsaid = None
+        self._again.set(None)
+
+    def close(self) -> None:
+        """Leave nothing on the clock."""
+        self._again.cancel()
 
     def advertise(self, what: Advertise) -> None:
         """One advertisement in every family."""
@@ -35,18 +65,19 @@ class Speech:
         if vhost.state is not State.MASTER and not is_farewell(what):
             return  # whoever observed that it became MASTER has already asked for something else
         if vhost.state is State.MASTER and vhost.custody.tenure.is_lapsed:
-            # It waited for too long behind a plane at work.
-            vhost.lose("was held up")
+            # It waited for too long behind a plane at work; or nothing has left this host since.
+            vhost.lose("could send nothing" if self.is_mute else "was held up")
             return
+        now = self._clock.seconds()
         failure: OSError | None = None
-        has_left = False
-        for family in vhost.machine.settings.families:
+        families = vhost.machine.settings.families
+        for family in families:
             try:
                 if vhost.connection.voice is None:
                     raise OSError(f"nothing can be sent on {vhost.config.interface}")
                 vhost.connection.voice.advertise(vhost, family, what)
                 vhost.sending.sent += 1
-                self.has_been_heard = has_left = True
+                self._left[family] = now
             except OSError as error:
                 failure = error
         if vhost.state is State.MASTER and failure is not None and failure.errno == errno.ETIME:
@@ -54,11 +85,35 @@ class Speech:
             vhost.lose("was held up")
             return
         if vhost.state is State.MASTER:
-            vhost.custody.renew(has_left)
+            self._account(now, what)
         if failure is None:
             vhost.sending.succeeded()
         else:
             vhost.sending.failed(failure)
+
+    def _account(self, now: float, what: Advertise) -> None:
+        """What the others hear is a lease. Each family has a timeout of its own, and any of them makes a MASTER."""
+        vhost = self._vhost
+        if vhost.config.peers or vhost.config.peers6:
+            vhost.custody.changed()  # more of them may be known by now
+        # One that could never be sent promises nothing: the log says that the others will not have it so.
+        heard = [self._left[family] for family in vhost.machine.settings.families if family in self._left]
+        oldest = min(heard, default=None)
+        vhost.custody.renew(oldest)
+        self._unsaid = None if oldest == now else what
+        self._again.set(None if oldest == now else self._next_try())
+
+    def _next_try(self) -> float:
+        """When nothing could be sent: once more shortly before the lease ends, and then to find that it has ended."""
+        until = self._vhost.custody.tenure.until
+        last = until - LAST_TRY_SECONDS
+        return last if self._clock.seconds() < last else until
+
+    def _try_again(self) -> None:
+        vhost, what = self._vhost, self._unsaid
+        if what is not None and vhost.state is State.MASTER:
+            vhost.agenda.add("speech", lambda: self.advertise(what))
+            vhost.agenda.work()
 
     def bow_out(self, farewell: Advertise, until: float) -> None:
         """:param until: when the others count on no master any more."""

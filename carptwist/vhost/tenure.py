@@ -85,11 +85,11 @@ class Tenure:
             self._until = self._clock.seconds() + FIRST_LEASE_SECONDS
         self._guard.entrust(self._name, will, self._until, self._ended)
 
-    def spoke(self, advbase: int, interval: float, lease: float) -> None:
+    def spoke(self, advbase: int, interval: float, until: float) -> None:
         """An advertisement has left this host: the next one is due after ``interval`` seconds, and the others wait for
-        ``lease``."""
+        it ``until`` then."""
         now = self._clock.seconds()
-        self._until = now + lease
+        self._until = until
         self._guard.renew(self._name, self._until)
         if not self._expires:
             return

@@ -155,6 +155,7 @@ class VirtualHost:
         self.obstruct("stop", "stopped")
         self._deadline.cancel()
         self.custody.close()
+        self.speech.close()
         self.agenda.add("withdraw", self.custody.withdraw)
         self.agenda.work()
         self.connection.forgive(f"{self.name} stopped")
@@ -271,7 +272,10 @@ class VirtualHost:
 
     def lose(self, reason: str) -> None:
         """Others count on no master any more, or on another one."""
+        is_mute = self.speech.is_mute
         self.perform(self.machine.replaced(self._clock.seconds(), reason))
+        if is_mute:
+            self.sending.despair()
 
     def resort(self, last: bool) -> None:
         """This node is the last resort from now on, or no longer: see :meth:`Machine.resort`."""
@@ -349,8 +353,10 @@ class VirtualHost:
     def _became(self, change: Became) -> None:
         self.transitions += 1
         if change.state is State.MASTER:
-            self.speech.has_been_heard = False
+            self.speech.begin()
             self.counter.begin()
+        else:
+            self.speech.end()
         if self._roster.knobs.log >= 1:
             self._log.info(
                 "carp: {name}: {previous} -> {state} ({reason})",

@@ -16,8 +16,8 @@ class SendErrorTests(SceneTestCase):
             subprocess.run(["tc", "qdisc", *words], check=True, capture_output=True)
 
     def test_a_real_one(self) -> None:
-        """Three in a row demote the host; it yields when the other one speaks up, and after three that leave again,
-        when it is MASTER once more, the demotion is taken back."""
+        """Three in a row demote the host, which is MASTER no more when its lease ends, before the other one takes over;
+        after three that leave again, when it is MASTER once more, the demotion is taken back."""
         scene = self.scene()
         self.start_pair(scene)
         a = scene.daemons["a"]

@@ -31,7 +31,7 @@ KNOWN = {
     "(replay)",
     "Custody": "held tenure _retry _retry_seconds (_vhost _plane _clock)",
     "Connection": "link voice (_vhost _roster _outlook)",
-    "Speech": "has_been_heard (_vhost _clock)",
+    "Speech": "_left _unsaid _again (_vhost _clock)",
     "Machine": "settings preempt bearing state reason since last_resort _abandoned _demotion _master_down "
     "_advertise_at _repeat_announcement_at "
     "_announced_at _lapses_at _listens_until (effective_advskew demote pace lease _interval _limit _timeout)",
@@ -39,7 +39,7 @@ KNOWN = {
     "Group": "phase deadline _decider _was_able _able_since _losses _lost_at",
     "Counter": "_last _anew _reserved (_draw)",
     "Peers": "_by_source _family_heard (last)",
-    "SendAccount": "sent errors _errors_in_a_row _sends_in_a_row (_name _interface _roster)",
+    "SendAccount": "sent errors _errors_in_a_row _sends_in_a_row _trouble (_name _interface _roster)",
     "Tenure": "_again _until _advbase _refreshable_until _refreshed (_name _guard _plane _clock _expires _ended)",
     "Attachment": "_voice _link _retry waiting (interface _vhosts _monitor _open_voice _clock _unwatch)",
     "Voice": "_advertisements _arp _neighbor (_ports _hush)",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from ipaddress import ip_interface
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from carptwist.config.reactions import HookConfig
 from carptwist.config.schema import Configuration, Knobs, Phrase, VirtualHostConfig
 from carptwist.election.state import State
+from carptwist.interfaces import IVoice
 from carptwist.simulation.history import Kind
 from carptwist.simulation.host import Nature
 from carptwist.simulation.ownership import Fault, FaultKind
@@ -40,6 +44,7 @@ class WorldCase(SynchronousTestCase):
     preempt = False
     interfaces: tuple[str, ...] = ("em0",)
     guarded = True
+    advskews = (0, 100)
     nature = Nature()
 
     def setUp(self) -> None:
@@ -47,7 +52,7 @@ class WorldCase(SynchronousTestCase):
         self.world.__enter__()
         self.addCleanup(self.world.__exit__, None, None, None)
         wiring = {interface: interface.replace("em", "lan") for interface in self.interfaces}
-        for name, advskew in (("a", 0), ("b", 100)):
+        for name, advskew in zip("ab", self.advskews, strict=True):
             part = configuration(advskew, preempt=self.preempt, interfaces=self.interfaces, guarded=self.guarded)
             self.world.add(name, part, wiring, self.nature)
         self.a, self.b = self.world.hosts["a"], self.world.hosts["b"]
@@ -70,6 +75,102 @@ class WorldCase(SynchronousTestCase):
 
     def owners(self) -> list[tuple[str, ...]]:
         return [ownership.owners for ownership in self.world.ownerships.values()]
+
+
+class MuteTests(WorldCase):
+    """Nothing that a sends leaves it, while it hears everything; three failures take longer than b waits."""
+
+    advskews = (50, 100)
+
+    def silence(self, frames: int) -> None:
+        self.a.fail_sending("em0", [OSError(errno.ENOBUFS, "No buffer space available")] * frames)
+
+    def hear_again(self) -> None:
+        assert self.a.system is not None
+        for port in self.a.system.ports:
+            port.failures.clear()
+
+    def test_a_master_that_can_send_nothing_ends_before_another_takes_over(self) -> None:
+        """At the end of its lease, demoted; it comes back when it is needed."""
+        self.silence(200)
+        self.world.run(20)
+        self.assertEqual(self.owners(), [("b",)])
+        assert self.a.node is not None
+        self.assertEqual(self.a.node.roster.ledger.sum, 240)
+        for fault in self.faults():  # none where the guard finds a way to bow out
+            self.assertIs(fault.kind, FaultKind.OUTAGE)
+            self.assertLess(fault.seconds, 1.0)  # of the 3.4 s for which b waits: a has served until then
+        self.hear_again()
+        self.b.crash()
+        self.world.run(20)
+        self.assertEqual(self.owners(), [("a",)])
+        self.assertEqual(self.a.node.roster.ledger.sum, 0)
+
+    def test_what_is_not_sent_once_or_twice_costs_nothing(self) -> None:
+        """It is tried once more before the lease ends, which nobody else notices."""
+        for times in (1, 2):
+            self.silence(2 * times)
+            self.world.run(20)
+            self.hear_again()
+        self.assertEqual((self.owners(), self.faults()), ([("a",)], []))
+
+    def test_nothing_was_ever_sent(self) -> None:
+        """Nor is a MASTER that nobody has heard yet one for longer than a lease; its kernel knows how long that is."""
+        assert self.a.node is not None
+        (vhost,) = self.a.node.roster.all()
+        self.b.crash()
+        self.silence(2000)
+        vhost.asked(State.BACKUP)
+        since = self.until(State.MASTER)
+        self.assertLess(self.until(State.BACKUP) - since, 3.0)
+        self.until(State.MASTER)
+        self.world.run(0.5)
+        self.assertEqual(self.owners(), [("a",)])
+        self.a.kill(guard=True)
+        self.world.run(3)
+        self.assertEqual(self.owners(), [() if self.guarded else ("a",)])  # what is not guarded does not expire here
+
+    def until(self, state: State) -> float:
+        """When a is in this state, after 20 s at the latest."""
+        for _ in range(200):
+            if self.a.state("1@em0") is state:
+                return self.world.now
+            self.world.run(0.1)
+        raise AssertionError(f"a has not become {state.value}")
+
+    def test_one_family_that_is_not_heard_is_as_good_as_none(self) -> None:
+        """Its timeout alone makes another one MASTER."""
+        assert self.a.node is not None
+        (vhost,) = self.a.node.roster.all()
+        proper = vhost.connection.voice
+        assert proper is not None
+
+        @implementer(IVoice)
+        class Half:
+            def advertise(self, vhost: Any, family: int, what: Any) -> None:
+                if family == 4:
+                    raise OSError(errno.ENOBUFS, "No buffer space available")
+                proper.advertise(vhost, family, what)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(proper, name)
+
+        vhost.connection.voice = Half()
+        self.world.run(20)
+        self.assertEqual(self.owners(), [("b",)])
+        self.assertNotIn(FaultKind.DOUBLE, [fault.kind for fault in self.faults()])
+
+
+class MuteWithoutGuardTests(MuteTests):
+    """Nor does it take a guard."""
+
+    guarded = False
+
+
+class MutePreferredTests(MuteTests):
+    """Nor is it taken back, where it preempts, by whoever would not be heard."""
+
+    preempt = True
 
 
 class FailureTests(WorldCase):

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from carptwist.config.schema import Knobs, VirtualHostConfig
+from carptwist.election.effects import Advertise
 from carptwist.election.state import State
 from carptwist.interfaces import Hearing, IPlane, IVirtualHost, IVoice, LinkState
 from carptwist.planes import PlaneError
@@ -450,19 +451,46 @@ class SendErrorTests(VirtualHostCase):
         """senderr_demotion_factor, as the kernels have it."""
         self.become_master()
         self.voice.failing = OSError(errno.ENOBUFS, "No buffer space available")
-        for _ in range(2):
-            self.clock.advance(1.5)
+        before = self.vhost.sending.sent
+        self.clock.advance(1 + 100 / 256)
+        self.vhost.perform([Advertise(1, 100)])
         self.assertEqual(self.roster.ledger.sum, 0)
-        self.clock.advance(1.5)
+        self.vhost.perform([Advertise(1, 100)])
         # The change of demotion is advertised at once, in vain.
         self.assertEqual(self.roster.ledger.sum, 240)
         self.assertEqual(self.vhost.sending.errors, 4)
         self.assertEqual(self.roster.counters.refused["nomem"], 4)
         self.voice.failing = None
-        for _ in range(2):
-            self.clock.advance(2)
+        for good, demotion in ((1, 240), (2, 240), (3, 0)):
+            while self.vhost.sending.sent < before + good:
+                self.clock.advance(0.05)
+            self.assertEqual(self.roster.ledger.sum, demotion)
+
+    def test_nothing_for_a_whole_lease(self) -> None:
+        """It is tried once more before the end; then this is no MASTER any more, and demoted, for whoever waits less
+        takes over now; a farewell is not said."""
+        self.become_master()
+        self.said.clear()
+        self.voice.failing = OSError(errno.ENOBUFS, "No buffer space available")
+        self.clock.pump([0.01] * 274)
+        self.assertEqual((self.vhost.state, self.vhost.sending.errors), (State.MASTER, 2))
+        self.clock.pump([0.01] * 4)
+        self.assertIs(self.vhost.state, State.BACKUP)
         self.assertEqual(self.roster.ledger.sum, 240)
-        self.clock.advance(2)
+        self.assertEqual(self.said, [("release",), ("prepare",)])
+        self.assertEqual(self.vhost.machine.reason, "could send nothing")
+
+    def test_a_last_try_that_succeeds(self) -> None:
+        """Nobody has noticed anything."""
+        self.become_master()
+        self.voice.failing = OSError(errno.ENOBUFS, "No buffer space available")
+        self.clock.pump([0.01] * 150)
+        self.voice.failing = None
+        self.said.clear()
+        self.clock.pump([0.01] * 115)
+        self.assertEqual(self.said, [("advertise", 4, 1, 100)])
+        self.clock.pump([0.01] * 300)
+        self.assertIs(self.vhost.state, State.MASTER)
         self.assertEqual(self.roster.ledger.sum, 0)
 
 
