@@ -68,6 +68,7 @@ class Speech:
             # It waited for too long behind a plane at work; or nothing has left this host since.
             vhost.lose("could send nothing" if self.is_mute else "was held up")
             return
+        # Before the first word: whoever is stopped after the last one has said nothing new when it goes on.
         now = self._clock.seconds()
         failure: OSError | None = None
         families = vhost.machine.settings.families

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from carptwist.config.schema import Knobs
+from carptwist.election.effects import Advertise
 from carptwist.election.state import State
 from carptwist.simulation.guard import MemoryGuard
 from carptwist.vhost.virtualhost import VirtualHost
@@ -89,6 +90,21 @@ class WillTests(GuardedCase):
         self.vhost.heard(hearing(200))
         self.assertIs(self.vhost.state, State.BACKUP)
         self.assertNotIn(("announce",), self.said)
+
+    def test_stopped_after_the_last_word(self) -> None:
+        """A lease counts from before the advertisement, not from when it went on after it: the questions that have
+        waited meanwhile are not answered, and the addresses are not refreshed."""
+        self.become_master()
+
+        def stopped() -> None:
+            self.clock.rightNow += 30  # type: ignore[attr-defined]
+
+        self.voice.when_advertising = stopped
+        until = self.clock.seconds() + LEASE
+        self.vhost.speech.advertise(Advertise(1, 100, 0))
+        self.assertEqual(self.vhost.until, until)
+        self.assertFalse(self.vhost.holding)
+        self.assertEqual(self.plane.refreshed[-1][1], until)
 
     def test_held_up_by_its_plane(self) -> None:
         """What waited behind a plane at work for longer than the lease is left unsaid."""
