@@ -70,6 +70,7 @@ class Webhook:
         self._sending: Deferred[Any] | None = None
         self._again: IDelayedCall | None = None
         self._tries = 0
+        self._complaint = ""  # the one that was logged last, about the first that waits
         self._overtaken = False  # the first one, while it is under way
         self._full = False
         self._finished: Deferred[None] | None = None
@@ -101,7 +102,7 @@ class Webhook:
         What waits goes where they say, in the words of the former ones; what is under way is not interrupted.
         """
         self._adopt(config, post)
-        self._tries = 0  # the row of failures was another server's, perhaps
+        self._forget_failures()  # they were another server's, perhaps
         if self._again is not None:
             self._again.cancel()
             self._send()
@@ -171,7 +172,7 @@ class Webhook:
         if self._again is not None and waiting[0].subsystem == subsystem:
             self._again.cancel()
             self._again = None
-            self._tries = 0
+            self._forget_failures()
         self._queue = deque([*under_way, *kept])
         for each in waiting:
             if each.subsystem == subsystem:
@@ -192,7 +193,8 @@ class Webhook:
         if self._clock.seconds() - self._queue[0].since >= GIVE_UP_SECONDS:
             self._drop(f"given up: {why}")
             return
-        if not self._tries:
+        if why != self._complaint:
+            self._complaint = why
             self._warn(f"{why}: trying again")
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._tries, 10))
         pause *= 0.5 + self._draw() / 2
@@ -200,6 +202,10 @@ class Webhook:
         if self._finished is not None:
             pause = _FAREWELL_PAUSE_SECONDS
         self._again = self._clock.callLater(pause, self._send)
+
+    def _forget_failures(self) -> None:
+        self._tries = 0
+        self._complaint = ""
 
     def _drop(self, why: str) -> None:
         self.dropped += 1
@@ -209,7 +215,7 @@ class Webhook:
     def _next(self) -> None:
         self._sending = None
         self._overtaken = False
-        self._tries = 0
+        self._forget_failures()
         self._queue.popleft()
         if len(self._queue) < LONGEST_QUEUE // 2:
             self._full = False

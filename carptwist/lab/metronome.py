@@ -71,13 +71,18 @@ class Metronome:
 
 
 def waited(number: int) -> float | None:
-    """For how many seconds the first thread of a process has waited for a processor so far (proc_pid_schedstat(5));
-    None where nobody tells."""
+    """For how many seconds the threads of a process have waited for a processor so far (proc_pid_schedstat(5)), one
+    after the other; None where nobody tells."""
     try:
         # Where /proc is of another process namespace the number means another process there.
         if os.readlink("/proc/self") != str(os.getpid()):
             return None
-        with open(f"/proc/{number}/schedstat") as file:
-            return int(file.read().split()[1]) / 1e9
+        threads = os.listdir(f"/proc/{number}/task")
+        return sum(_waited(f"/proc/{number}/task/{thread}/schedstat") for thread in threads)
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _waited(path: str) -> float:
+    with open(path) as file:
+        return int(file.read().split()[1]) / 1e9

@@ -13,7 +13,7 @@ what it should have heard.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 
 from carptwist.lab.lan import Lan
@@ -32,12 +32,15 @@ def leaks(watcher: Watcher, virtual_macs: Mapping[str, str]) -> list[str]:
     return [str(claim) for claim in watcher.claims if _is_leak(claim, expected)]
 
 
-def strays(watcher: Watcher) -> list[str]:
-    """The frames with a virtual MAC as Ethernet source that came from a host that was not MASTER, as text."""
+def strays(watcher: Watcher, late: Callable[[float], float] = lambda at: 0.0) -> list[str]:
+    """The frames with a virtual MAC as Ethernet source that came from a host that was not MASTER, as text.
+
+    :param late: by how many seconds an advertisement at a moment may have left too late because this machine was busy.
+    """
     return [
         f"{sighting.host} sent {sighting.what} with the virtual MAC of vhid {sighting.vhid}, {why}"
         for vhid in sorted({sighting.vhid for sighting in watcher.sightings})
-        for sighting, why in _judge(watcher, vhid)
+        for sighting, why in _judge(watcher, vhid, late)
     ]
 
 
@@ -78,7 +81,7 @@ def _is_leak(claim: Claim, expected: Mapping[Address, str]) -> bool:
     return claim.mac != expected.get(claim.address, claim.mac)
 
 
-def _judge(watcher: Watcher, vhid: int) -> list[tuple[Sighting, str]]:
+def _judge(watcher: Watcher, vhid: int, late: Callable[[float], float]) -> list[tuple[Sighting, str]]:
     spoken = watcher.heard(vhid=vhid)
     by_host: dict[str, list[Advertised]] = {}
     for each in spoken:
@@ -86,18 +89,26 @@ def _judge(watcher: Watcher, vhid: int) -> list[tuple[Sighting, str]]:
     found = []
     for sighting in watcher.sightings:
         if sighting.vhid == vhid:
-            why = _stray(watcher.lan, sighting, by_host.get(sighting.host, []), spoken)
+            why = _stray(watcher.lan, sighting, by_host.get(sighting.host, []), spoken, late)
             if why is not None:
                 found.append((sighting, why))
     return found
 
 
-def _stray(lan: Lan, sighting: Sighting, own: list[Advertised], all_of_vhid: list[Advertised]) -> str | None:
+def _stray(
+    lan: Lan,
+    sighting: Sighting,
+    own: list[Advertised],
+    all_of_vhid: list[Advertised],
+    late: Callable[[float], float],
+) -> str | None:
     """Why a host was not MASTER when it sent a frame; None where it was."""
     times = [each.at for each in own]
     after = bisect_left(times, sighting.at)
-    if after < len(own) and own[after].at - sighting.at <= GRACE_SECONDS and not own[after].bows_out:
-        return None
+    if after < len(own) and not own[after].bows_out:
+        first = own[after].at
+        if first - sighting.at <= GRACE_SECONDS or first - sighting.at <= GRACE_SECONDS + late(first):
+            return None
     before = bisect_right(times, sighting.at) - 1
     if before < 0:
         return "and had never advertised"

@@ -13,6 +13,7 @@ hosts, are started by whoever uses it.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -132,10 +133,10 @@ class Scene:
         found = self.prober.outages(address, since - 2 * self.prober.interval_seconds, until)
         return max(found, key=lambda outage: outage.seconds, default=None)
 
-    def uncertainty(self, at: float) -> float:
+    def uncertainty(self, at: float, due: float = math.inf) -> float:
         """By how many seconds what happened around a moment may have been delayed by what else this machine did: the
-        daemons, the client, or all of them, one after the other."""
-        window = (at - 0.3, at + 0.1)
+        daemons, the client, or all of them, one after the other; from when it was ``due`` on, if that is earlier."""
+        window = (min(at, due) - 0.3, at + 0.1)
         return self._metronome.late(*window) + self._metronome.waited(*window) + self.prober.late(*window)
 
     def _daemons_at_work(self) -> list[int]:
@@ -163,7 +164,7 @@ class Scene:
         """What was seen so far that must never be: see :mod:`carptwist.lab.rules`; and what was not seen at all."""
         macs = {address: virtual_mac(vhid) for address, vhid in self.shared.items()}
         unseen = [f"the watcher has missed {self.watcher.dropped} frames"] if self.watcher.dropped else []
-        return [*unseen, *leaks(self.watcher, macs), *strays(self.watcher), *usurpers(self.watcher)]
+        return [*unseen, *leaks(self.watcher, macs), *strays(self.watcher, self.uncertainty), *usurpers(self.watcher)]
 
     def wrong_caches(self) -> list[str]:
         """The shared addresses that the client has another MAC for than the virtual one, as text."""

@@ -19,9 +19,10 @@ from carptwist.config.values import address
 from carptwist.control.access import caller
 from carptwist.control.client import ClientProtocol, ControlClient
 from carptwist.control.commands import PROTOCOL, Hello
+from carptwist.control.connection import ControlProtocol
 from carptwist.control.desk import Desk
 from carptwist.control.history import History
-from carptwist.control.listener import ControlFactory, ControlProtocol
+from carptwist.control.listener import ControlFactory
 from carptwist.control.maintenance import Maintenance
 from carptwist.control.revising import Revising
 from carptwist.control.status import StatusReport

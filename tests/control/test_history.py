@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from carptwist.control import listener
+from carptwist.control import connection, listener
 from carptwist.control.commands import BusyError, RefusedError
 from carptwist.control.history import FLUSH_SECONDS, MOST_BY_OTHERS, MOST_KEPT, MOST_REFUSALS, History
 from carptwist.simulation.notebook import MemoryNotebook
@@ -158,7 +158,7 @@ class SubscriberTests(ControlTestCase):
         server._greeted = True
         server._caller = self.factory.identify(server.transport)
         server._subscribe()
-        for number in range(listener.MOST_UNANSWERED):
+        for number in range(connection.MOST_UNANSWERED):
             self.history.note("change", "", f"{number}")
         self.assertFalse(server.lost)
         self.history.note("change", "", "one too many")

@@ -163,7 +163,7 @@ class DeliveryTests(WebhookCase):
         self.assertEqual((self.server.said(), self.clock.getDelayedCalls()), ([1, 2, 3], []))
 
     def test_again_with_back_off(self) -> None:
-        """Until it is taken; what comes meanwhile waits behind it."""
+        """Until it is taken; what comes meanwhile waits behind it. Why is told when it is another reason."""
         webhooks = self.webhooks()
         webhooks.changed(MASTER)
         webhooks.changed(MASTER)
@@ -183,7 +183,17 @@ class DeliveryTests(WebhookCase):
         self.assertEqual(self.server.said()[-1], 2)
         self.assertEqual(
             self.logged,
-            ["carp: webhook ops: connection refused: trying again", "carp: webhook ops: answers again"],
+            [
+                *(
+                    f"carp: webhook ops: {why}: trying again"
+                    for why in (
+                        "connection refused",
+                        *(f"HTTP {status}" for status in (500, 503, 429, 408, 425)),
+                        "connection refused",
+                    )
+                ),
+                "carp: webhook ops: answers again",
+            ],
         )
 
     def test_a_server_that_hangs_is_one_that_does_not_answer(self) -> None:

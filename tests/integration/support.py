@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from twisted.test.iosim import FakeTransport, connect
 from zope.interface import implementer
 
-from carptwist.control.listener import ControlProtocol
+from carptwist.control.connection import ControlProtocol
 from carptwist.integration.client import CarpClient
 from carptwist.simulation.plane import Hold
 from tests.control.support import BOOTED, ControlTestCase, Transport

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from pathlib import Path
 
 import pytest
 
 from carptwist.lab.namespaces import LabError, enter, why_not
+
+# Who is started in the background by a shell ignores SIGINT, and so would all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Only a process with a single thread may enter a user namespace: now, before any test has started another one.
 if why_not() is None:

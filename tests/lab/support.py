@@ -125,13 +125,14 @@ class SceneTestCase(unittest.TestCase):
         bound = 3 * advbase + advskew / 256 if advbase else 3 * advskew / 256
         last = [scene.watcher.last(gone, family=family) for family in (4, 6)]
         heard = min(each.at for each in last if each is not None)
+        heard_late = scene.uncertainty(heard)
         excess = []
         for address in map(str, scene.prober.addresses):
             outage = scene.outage(address, since)
             assert outage is not None
             assert outage.first_reply is not None
             taken = outage.first_reply - heard
-            late = scene.uncertainty(outage.first_reply)
+            late = heard_late + scene.uncertainty(outage.first_reply, heard + bound)
             self.assertGreaterEqual(taken, bound, address)
             self.assertLessEqual(taken, bound + ALLOWED_SECONDS + late, f"{address}, on a machine late by {late:.3f} s")
             excess.append(taken - bound - late)

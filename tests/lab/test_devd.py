@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import stat
 import sys
@@ -33,7 +34,10 @@ def read(scene: Scene, name: str, pipe: Path, log: str) -> Child:
 
     def connected() -> bool:
         # One descriptor beyond the three standard ones would do before connect(2) too: the kernel's table tells more.
-        inodes = {link.readlink().name for link in sockets.iterdir() if "socket" in link.readlink().name}
+        inodes = set()
+        for link in sockets.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it opens and closes others meanwhile
+                inodes.add(link.readlink().name)
         table = Path(f"/proc/{reader.pid}/net/unix").read_text().splitlines()
         return any(f"socket:[{row.split()[6]}]" in inodes and row.split()[5] == "03" for row in table[1:])
 

@@ -27,7 +27,7 @@ class Told(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 8443), Told)
 if len(sys.argv) > 1:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLSSERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*sys.argv[1:])
     server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
