@@ -225,5 +225,10 @@ def connect(endpoint: IStreamClientEndpoint) -> Generator[Deferred[Any], Any, Co
     amp = yield connectProtocol(endpoint, ClientProtocol())
     if amp.transport is None:
         raise ConnectionDone("the daemon hung up")
-    answer = yield amp.callRemote(Hello, version=__version__, protocol=PROTOCOL)
+    try:
+        answer = yield amp.callRemote(Hello, version=__version__, protocol=PROTOCOL)
+    except BaseException:
+        # Nobody else has this connection: it must not outlive whoever is refused, or waits no more and cancels.
+        amp.transport.abortConnection()
+        raise
     return ControlClient(amp, answer["version"])

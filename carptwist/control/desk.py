@@ -361,7 +361,7 @@ def _told(before: VirtualHostConfig, after: VirtualHostConfig) -> str:
 def _line(what: str, text: str) -> str:
     """A text for logs: printable, of one line, not empty, not long."""
     if not text.strip() or not text.isprintable() or len(text) > LONGEST_TEXT:
-        raise BadRequestError(f"{what}: one printable line of 1 to {LONGEST_TEXT} characters")
+        raise BadRequestError(f"{what}: must be one printable line of 1 to {LONGEST_TEXT} characters")
     return text.strip()
 
 

@@ -7,26 +7,22 @@ shells have it, when an interrupt or a closed pipe ended it.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString
-from twisted.internet.error import ConnectError, ConnectionClosed
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.task import react
+from twisted.protocols.amp import TooLong
 
 from carptwist import __version__
-from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
-from carptwist.control.client import connect
 from carptwist.control.commands import RefusedError
 from carptwist.control.revision_commands import BadConfigurationError
-from carptwist.control.tls import TlsError, client_endpoint, is_tls_error, tls_reason
-from carptwist.tools import revision_verbs
+from carptwist.tools import destination, revision_verbs
+from carptwist.tools.destination import UnreachableError, reach, silent
 from carptwist.tools.terminal import Terminal, UsageError
 from carptwist.tools.verbs import (
     demote,
@@ -52,11 +48,8 @@ PIPE_CLOSED = 141
 #: A daemon that lives answers at once; one that is stopped in a debugger must not hold an operator up for ever.
 ANSWER_SECONDS = 10.0
 
-_REASONS: Final[Mapping[int | None, str]] = {
-    errno.ENOENT: "there is no such socket: is the daemon running, and is that the socket which its [control] names?",
-    errno.ECONNREFUSED: "nobody listens there: the daemon has ended, or is elsewhere",
-    errno.EACCES: "permission denied: it lets in root and the user that it runs as",
-}
+#: Options that never leave this host: they may name files whose names are no text.
+OF_THIS_HOST = ("socket", "certificate", "key", "ca")
 
 #: Verb -> its module, in the order of ``--help``.
 VERBS: Final[Mapping[str, ModuleType]] = {
@@ -84,14 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line of the program."""
     parser = argparse.ArgumentParser(prog="carpctl", description="Talk to a running carptwist daemon.")
     parser.add_argument("--version", action="version", version=f"carpctl {__version__}")
-    parser.add_argument(
-        "--socket",
-        default=DEFAULT_CONTROL_SOCKET,
-        metavar="PATH",
-        help="the daemon's control socket, or a Twisted client endpoint string (default: %(default)s)",
-    )
-    for name, what in (("certificate", "this client's certificate"), ("key", "its key"), ("ca", "the daemon's CA")):
-        parser.add_argument(f"--{name}", metavar="FILE", help=f"for --socket ssl:HOST:PORT: {what}, PEM")
+    destination.add_arguments(parser)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, module in VERBS.items():
         summary = module.SUMMARY
@@ -118,12 +104,11 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
     arguments.reactor = reactor
     module = VERBS.get(arguments.verb)
     limit = ANSWER_SECONDS
-    connected = False
     try:
+        _check(arguments)
         if module is not None and hasattr(module, "check"):
             module.check(arguments)
-        client = yield connect(_endpoint(reactor, arguments)).addTimeout(ANSWER_SECONDS, reactor)
-        connected = True
+        client = yield reach(reactor, arguments, ANSWER_SECONDS)
         out = Terminal(sys.stdout, os.environ)
         arguments.limit = limit = getattr(arguments, "limit", limit)
         if module is None:
@@ -135,63 +120,43 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
     except BadConfigurationError as error:
         print(error, file=sys.stderr)
         raise SystemExit(BAD_USAGE) from None
-    except UsageError as error:
-        raise SystemExit(_complain(str(error), BAD_USAGE)) from None
+    except (UsageError, TooLong) as error:
+        text = str(error) or "that is more than the control protocol takes in one request"
+        raise SystemExit(_complain(text, BAD_USAGE)) from None
     except RefusedError as error:
         raise SystemExit(_complain(str(error), REFUSED)) from None
-    except (ConnectError, ConnectionClosed) as error:
-        why = _why(error, connected)
-        raise SystemExit(_complain(f"no daemon answers at {arguments.socket}: {why}", UNREACHABLE)) from None
+    except UnreachableError as error:
+        raise SystemExit(_complain(str(error), UNREACHABLE)) from None
+    except ConnectionClosed:
+        text = f"no daemon answers at {arguments.socket}: it has hung up"
+        raise SystemExit(_complain(text, UNREACHABLE)) from None
     except TimeoutError:
-        text = f"the daemon at {arguments.socket} does not answer within {limit:g} s"
-        raise SystemExit(_complain(text, UNREACHABLE)) from None
+        raise SystemExit(_complain(silent(arguments.socket, limit), UNREACHABLE)) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         raise SystemExit(PIPE_CLOSED) from None
-    except Exception as error:
-        if not is_tls_error(error):
-            raise
-        text = f"no daemon lets us in at {arguments.socket}: {tls_reason(error)}"
-        raise SystemExit(_complain(text, UNREACHABLE)) from None
+    except OSError as error:
+        _print_no_more()
+        raise SystemExit(_complain(f"cannot print the answer: {error.strerror}", REFUSED)) from None
     raise SystemExit(DONE)
 
 
-def _why(error: Exception, connected: bool) -> str:
-    """Why nobody answers, and what to look for."""
-    if isinstance(error, ConnectionClosed):
-        return "it has hung up" if connected else "it hangs up on us: it lets in root and the user that it runs as"
-    return _REASONS.get(getattr(error, "osError", None), str(error))
+def _check(arguments: argparse.Namespace) -> None:
+    """The protocol carries text, and what a shell passes on need not be any."""
+    for name, value in vars(arguments).items():
+        if name in OF_THIS_HOST:
+            continue
+        for word in value if isinstance(value, list) else [value]:
+            try:
+                str(word).encode()
+            except UnicodeEncodeError:
+                # Not shown: it may be a pass phrase.
+                raise UsageError(f"{arguments.verb}: a word on the command line is not text in UTF-8") from None
 
 
-def _endpoint(reactor: Any, arguments: argparse.Namespace) -> IStreamClientEndpoint:
-    where: str = arguments.socket
-    kind, _, rest = where.partition(":")
-    if kind in ("ssl", "tls") and rest:
-        return _tls_endpoint(reactor, where, rest, arguments)
-    if "/" in where.partition(":")[0] or ":" not in where:
-        return UNIXClientEndpoint(reactor, where)
-    try:
-        endpoint: IStreamClientEndpoint = clientFromString(reactor, where)
-    except ValueError as error:
-        raise UsageError(f"--socket {where}: {error}") from None
-    return endpoint
-
-
-def _tls_endpoint(reactor: Any, where: str, rest: str, arguments: argparse.Namespace) -> IStreamClientEndpoint:
-    host, _, port = rest.rpartition(":")
-    host = host.strip("[]").replace("\\:", ":").removeprefix("host=")
-    port = port.removeprefix("port=")
-    if not host or not port.isascii() or not port.isdigit():
-        raise UsageError(f"--socket {where}: write ssl:HOST:PORT")
-    missing = [f"--{name}" for name in ("certificate", "key", "ca") if not getattr(arguments, name)]
-    if missing:
-        raise UsageError(f"--socket {where}: {', '.join(missing)} missing: `carptwist certs` makes the files")
-    try:
-        return client_endpoint(
-            reactor, host, int(port), certificate=arguments.certificate, key=arguments.key, ca=arguments.ca
-        )
-    except TlsError as error:
-        raise UsageError(str(error)) from None
+def _print_no_more() -> None:
+    # Or what could not be written would be tried once more at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str, code: int) -> int:

@@ -93,6 +93,9 @@ VERBS: tuple[tuple[Any, ...], ...] = (
         (2, "x --owner me --reason x", "invalid int value: 'x'"),
         (1, "1 --owner guard --reason x", "owner guard: that name is the daemon's own"),
         (1, "1 --owner me --reason x --for nan", "must be more than 0"),
+        (1, "1 --owner me --reason " + "x" * 201, "reason: must be one printable line of 1 to 200 characters"),
+        (2, "1 --owner me --reason " + "x" * 65536, "more than the control protocol takes"),
+        (2, "1 --owner me --reason \udcff", "a word on the command line is not text in UTF-8"),
     ),
     (["undemote", "me"], '{"demotion": 0}', (1, "you", "the ledger has no entry of you: "), (2, "", "required: NAME")),
     (
@@ -330,7 +333,50 @@ class VerbTests(SceneTestCase):
         with socket.socket(socket.AF_UNIX) as deserted:
             deserted.bind(str(scene.daemons["a"].control_socket))
         self.assertIn("nobody listens there", self.refused(scene, 3, "version"))
+        self.assertIn("has at most 107 octets", self.refused(scene, 2, "--socket", "/" + "x" * 107, "version"))
         self.assertIn("must be 0 to 254", self.refused(scene, 2, "ifconfig", "em0", "vhid", "1", "advskew", "255"))
+
+    def test_a_daemon_that_has_come_to_a_halt(self) -> None:
+        """Code 3 and one line, for whoever asks it then and for who was watching; and it answers when it goes on."""
+        scene = self.master()
+        daemon = scene.daemons["a"]
+        watching = subprocess.Popen(
+            [*CARPCTL, "--socket", str(daemon.control_socket), "status", "--watch"],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(watching.kill)
+        assert watching.stdout is not None
+        self.assertTrue(watching.stdout.readline())
+        daemon.child.signal(signal.SIGSTOP)
+        try:
+            complaint = self.refused(scene, 3, "status")
+            _, of_watching = watching.communicate(timeout=60)
+        finally:
+            daemon.child.signal(signal.SIGCONT)
+        self.assertIn("does not answer within 10 s", complaint)
+        self.assertEqual((watching.returncode, of_watching), (3, f"{complaint}\n"))
+        self.done(scene, "status")
+
+    def test_where_nothing_can_be_printed(self) -> None:
+        """One line, and no success."""
+        scene = self.master()
+        for verb in ("status", "plan"):
+            with open("/dev/full", "w") as full:
+                ended = subprocess.run(
+                    [*CARPCTL, "--socket", str(scene.daemons["a"].control_socket), verb],
+                    env=environment(),
+                    stdout=full,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+            self.assertEqual(
+                (ended.returncode, ended.stderr), (1, "carpctl: cannot print the answer: No space left on device\n")
+            )
 
     def test_another_user(self) -> None:
         """Is let in neither by the mode of the socket, nor by the daemon where somebody has changed that; and one line
