@@ -42,6 +42,8 @@ _LENGTH = struct.Struct("=I")
 PIECE = 32768
 #: A host that wakes from suspension is noticed this late: poll(2) does not count that time.
 LOOK_SECONDS = 0.25
+#: So long after the end of a lease the first of the others may take over: a farewell would dethrone it from then on.
+FAREWELL_SECONDS = 0.2
 
 _NLMSG = struct.Struct("=IHHII")
 _NLMSG_ERROR = 2
@@ -139,29 +141,35 @@ class Guard:
         for will in wills:
             began = self._now()
             del self.wills[will.serial]
-            wrong = self._carry_out(will)
+            wrong = self._take_away(will)
+            # Whoever was away as well, with a host that was suspended or frozen, may find another master there.
+            bows_out = will.farewell and self._now() < will.until + FAREWELL_SECONDS
+            if bows_out:
+                wrong += self._bow_out(will)
             took = f"{(self._now() - began) * 1000:.0f} ms"
-            done = f"addresses taken away{' and bowed out' if will.farewell else ''} in {took}"
+            done = f"addresses taken away{' and bowed out' if bows_out else ''} in {took}"
             text = f"{why}: {'; '.join(wrong) if wrong else done}"
             self._say(ENDED + SERIAL.pack(will.serial) + text.encode())
             self._tell(f"carp: guard: {will.name}: {text}")
 
-    def _carry_out(self, will: Will) -> list[str]:
+    def _take_away(self, will: Will) -> list[str]:
         wrong = []
         for request in will.requests:
             try:
                 wrong += [os.strerror(code) for code in ask(self._netlink, request) if code not in _HARMLESS]
             except OSError as error:
                 wrong.append(f"netlink: {error}")
-        if will.farewell:
-            try:
-                # By its name of now: the device may have been renamed.
-                where = (_socket.if_indextoname(will.interface), 0)
-                for frame in will.frames:
-                    self._packet.sendto(frame, where)
-            except OSError as error:
-                wrong.append(f"bowing out: {error}")
         return wrong
+
+    def _bow_out(self, will: Will) -> list[str]:
+        try:
+            # By its name of now: the device may have been renamed.
+            where = (_socket.if_indextoname(will.interface), 0)
+            for frame in will.frames:
+                self._packet.sendto(frame, where)
+        except OSError as error:
+            return [f"bowing out: {error}"]
+        return []
 
     def _say(self, message: bytes) -> None:
         try:

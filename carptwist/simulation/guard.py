@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from carptwist.guard.process import FAREWELL_SECONDS
 from carptwist.interfaces import IGuard, Will
 from carptwist.vhost.deadline import Deadline
 
@@ -71,7 +72,7 @@ class MemoryGuard:
     def daemon_died(self) -> None:
         """Carry out every will; nobody is there to be told."""
         for kept in self.kept.values():
-            self._carry_out(kept.will.requests, kept.will.farewell if kept.farewell else ())
+            self._end(kept)
         self.kept.clear()
         self._deadline.cancel()
 
@@ -83,6 +84,10 @@ class MemoryGuard:
         for name, kept in list(self.kept.items()):
             if kept.until <= now:
                 del self.kept[name]
-                self._carry_out(kept.will.requests, kept.will.farewell if kept.farewell else ())
+                self._end(kept)
                 self._tell(partial(kept.ended, "the daemon does not run"))
         self._set()
+
+    def _end(self, kept: _Kept) -> None:
+        bows_out = kept.farewell and self._clock.seconds() < kept.until + FAREWELL_SECONDS
+        self._carry_out(kept.will.requests, kept.will.farewell if bows_out else ())

@@ -115,6 +115,24 @@ class ProgramTests(GuardedHost):
         self.ping()
         self.assertTrue(self.reachable())
 
+    def test_a_guard_that_was_away_for_too_long(self) -> None:
+        """It takes the addresses away, and does not dethrone whoever has taken over meanwhile: whether the daemon does
+        not run, or has ended."""
+        for serial, name in enumerate(("1@em0", "2@em0")):
+            self.entrust(serial, boottime() + 0.2, name)
+            self.renew(serial, boottime() + 0.2)
+            self.ping()
+            self.guard.send_signal(signal.SIGSTOP)
+            time.sleep(0.2 + process.FAREWELL_SECONDS + 0.1)
+            if serial:
+                self.daemon.close()
+            self.guard.send_signal(signal.SIGCONT)
+            self.await_taken(name)
+        self.assertEqual(self.guard.wait(10), 0)
+        self.assertTrue(self.silent())
+        self.assertIn("carp: guard: 1@em0: the daemon does not run: addresses taken away in ", self.log())
+        self.assertIn("carp: guard: 2@em0: the daemon has ended: addresses taken away in ", self.log())
+
     def test_forgotten(self) -> None:
         """What is forgotten is not carried out, and a newer will of the same name takes the place of the former."""
         self.entrust(1, boottime() + 60)

@@ -216,6 +216,30 @@ class HangTests(GuardCase):
         self.assert_caches(scene)
         self.assertTrue(scene.daemons["a"].status()["lateness"]["times"])
 
+    def test_stopped_with_its_guard(self) -> None:
+        """As if the host were suspended. The guard, which goes on first, finds that it is too late for a bow-out: it
+        would dethrone the one that has taken over, and a third one would be MASTER beside it."""
+        scene = self.scene(3)
+        self.start_pair(scene, configuration(preempt=False), configuration(advskew=100, preempt=False))
+        scene.daemon("c", configuration(advskew=250, preempt=False))
+        self.await_backup(scene, "c")
+        daemon = scene.daemons["a"]
+        (guard,) = daemon.guards()
+        assert daemon.child is not None
+        began = time.time()
+        os.kill(guard, signal.SIGSTOP)
+        daemon.child.signal(signal.SIGSTOP)
+        scene.await_master("b", since=began)
+        self.pause(scene, 0.5)
+        woke = time.time()
+        os.kill(guard, signal.SIGCONT)
+        self.await_words(scene, "a", "carp: guard: 1@em0: the daemon does not run: addresses taken away in ")
+        daemon.child.signal(signal.SIGCONT)
+        daemon.expect("1@em0: MASTER -> BACKUP (")
+        self.pause(scene, 1.5)
+        self.assertEqual(scene.watcher.heard("a", since=woke) + scene.watcher.heard("c", since=began), [])
+        self.assertEqual(scene.logged_state("b"), "MASTER")
+
     def test_a_short_stop(self) -> None:
         """Shorter than a lease is nothing to anybody."""
         scene = self.scene()

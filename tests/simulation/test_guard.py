@@ -6,9 +6,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from carptwist.guard.process import FAREWELL_SECONDS
 from carptwist.interfaces import IGuard, Will
 from carptwist.simulation.guard import MemoryGuard
 from tests.contracts.guard import GuardContract
+
+STEP_SECONDS = 0.05
 
 
 class MemoryGuardContractTests(GuardContract, TestCase):
@@ -28,7 +31,8 @@ class MemoryGuardContractTests(GuardContract, TestCase):
         return self.clock.seconds()
 
     def pass_time(self, seconds: float) -> Deferred[None]:
-        self.clock.advance(seconds)
+        for _ in range(round(seconds / STEP_SECONDS)):  # in steps, for a guard that was away is another matter
+            self.clock.advance(STEP_SECONDS)
         return succeed(None)
 
     def ended(self, name: str) -> bool:
@@ -52,3 +56,12 @@ class DeathTests(SynchronousTestCase):
         self.assertEqual(done, [((b"1",), (b"bye",)), ((b"2",), ())])
         clock.advance(100)
         self.assertEqual(len(done), 2)
+
+    def test_it_was_away(self) -> None:
+        """With its host: then there is no farewell, for somebody else may be MASTER."""
+        clock, done = Clock(), list[tuple[tuple[bytes, ...], tuple[bytes, ...]]]()
+        guard = MemoryGuard(clock, lambda *each: done.append(each))
+        guard.entrust("1@em0", Will((b"1",), 2, (b"bye",)), 2, lambda why: None)
+        guard.renew("1@em0", 2)
+        clock.advance(2 + FAREWELL_SECONDS)
+        self.assertEqual(done, [((b"1",), ())])
