@@ -89,7 +89,7 @@ def _own(ssl: Any, certificate: str, key: str) -> Any:
         return ssl.PrivateCertificate.loadPEM(octets)
     except Exception:
         # Not what OpenSSL says of it: that may be a piece of a key.
-        raise TlsError(f"{certificate} and {key} are no certificate and key in PEM") from None
+        raise TlsError(f"{certificate} and {key} are not a certificate and its key, in PEM") from None
 
 
 def _certificates(ssl: Any, path: str) -> list[Any]:

@@ -62,7 +62,8 @@ def reach(reactor: Any, arguments: argparse.Namespace, seconds: float) -> Genera
     except (TimeoutError, ConnectingCancelledError):
         raise UnreachableError(silent(where, seconds)) from None
     except ConnectionClosed:
-        raise UnreachableError(f"no daemon answers at {where}: it hangs up on us: {_LETS_IN}") from None
+        why = "over TCP a daemon speaks TLS: write ssl:HOST:PORT" if where.startswith("tcp:") else _LETS_IN
+        raise UnreachableError(f"no daemon answers at {where}: it hangs up on us: {why}") from None
     except ConnectError as error:
         why = _REASONS.get(error.osError, str(error))
         raise UnreachableError(f"no daemon answers at {where}: {why}") from None
@@ -76,13 +77,22 @@ def reach(reactor: Any, arguments: argparse.Namespace, seconds: float) -> Genera
     except Exception as error:
         if not is_tls_error(error):
             raise
-        raise UnreachableError(f"no daemon lets us in at {where}: {tls_reason(error)}") from None
+        raise UnreachableError(f"no daemon lets us in at {where}: {_told(tls_reason(error))}") from None
     return client
 
 
 def silent(where: str, seconds: float) -> str:
     """What is said of a daemon that does not answer, as one that is stopped in a debugger."""
     return f"the daemon at {where} does not answer within {seconds:g} s"
+
+
+def _told(reason: str) -> str:
+    """What OpenSSL says, and what it is about: an alert is the daemon's, all else is ours."""
+    if "alert" in reason and "protocol version" not in reason:
+        return f"it does not accept --certificate ({reason})"
+    if reason == "certificate verify failed":
+        return f"its certificate is not from the CA of --ca, or has expired ({reason})"
+    return reason
 
 
 def _endpoint(reactor: Any, arguments: argparse.Namespace) -> IStreamClientEndpoint:
