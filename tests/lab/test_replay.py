@@ -126,6 +126,7 @@ class ReplayCase(SceneTestCase):
         skews = {"a": MASTER_SKEW, "b": BACKUP_SKEW}
         texts = [configuration(advbase=0, advskew=skew, more=f"replay = {mode}") for skew in skews.values()]
         self.start_pair(scene, *texts)
+        attacker.heard.clear()  # b cannot know what was said before it listened
         return scene, attacker
 
     def await_recording(self, scene: Scene, attacker: Attacker, number: int, count: int) -> Recording:
