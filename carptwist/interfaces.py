@@ -363,7 +363,7 @@ class ISystem(Interface):
         It is started after the system, and stopped before."""
 
     def open_port(interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
-        """Open a port on an interface that exists, for the frames that a filter accepts: :mod:`carptwist.wire.filters`.
+        """Open a port on an interface that exists, for the frames that a filter accepts: :func:`carptwist.api.accepts`.
 
         :raises OSError: it could not be opened.
         """
@@ -399,7 +399,7 @@ class ILink(Interface):
         """Open one more port; there are three at a time.
 
         :param program: a classic BPF program: of the frames that come in the port delivers those that it accepts, as
-            the kernel or :func:`carptwist.wire.filters.accepts` says, and none that this host has sent.
+            the kernel or :func:`carptwist.api.accepts` says, and none that this host has sent.
         :param receiver: whom they are delivered to, whole, from the destination MAC on. ``receiver.connected(port)`` is
             called before this returns, and ``receiver.disconnected()`` when the port is closed, by whomever.
         :raises OSError: it could not be opened. It is tried again every 5 seconds.

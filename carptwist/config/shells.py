@@ -85,8 +85,8 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 class ManholeConfig:
     """The ``[manhole]`` section: Python shells inside the daemon. Off where it names no place.
 
-    :ivar telnet: on loopback or a UNIX socket, as :func:`private_place` reads it, or None
-    :ivar ssh: as :func:`place` reads it, or None
+    :ivar telnet: on loopback or a UNIX socket, or None
+    :ivar ssh: anywhere, or None
     :ivar authorized_keys: path of those who may come
     :ivar host_key: path of the own key
     :ivar passwd: path of names and hashes

@@ -20,9 +20,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint, ITransport
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.amp import AMP, Command
+from twisted.protocols.amp import AMP, BinaryBoxProtocol, Command
 from twisted.python.failure import Failure
 
 from carptwist import __version__
@@ -40,7 +40,7 @@ Event = dict[str, Any]
 class ClientProtocol(AMP):
     """The connection: hears events, and tells when it ends."""
 
-    noisy = False
+    transport: Any
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -58,8 +58,14 @@ class ClientProtocol(AMP):
         answering = self.lease(vhid, Lease(since, until) if held else None)
         return {} if answering is None else answering.addCallback(lambda _: {})
 
+    # AMP itself logs both ends of a connection; whoever has one knows better what to say of it.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        BinaryBoxProtocol.makeConnection(self, transport)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        BinaryBoxProtocol.connectionLost(self, reason)
+        self.transport = None
         self.ended.callback(None)
 
 

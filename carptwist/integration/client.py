@@ -37,6 +37,7 @@ from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
 from carptwist.control.client import ClientProtocol, ControlClient, Event
 from carptwist.control.commands import PROTOCOL, Hello, RefusedError
 from carptwist.control.grammar import virtual_host_name
+from carptwist.control.unreachable import WHO_MAY
 from carptwist.election.state import State
 from carptwist.integration.demotion import Demotion
 from carptwist.integration.knocking import Knocking
@@ -133,6 +134,7 @@ class CarpClient(Child):
         self._rejections = 0  # connections in a row of which nothing came
         if not isinstance(endpoint, Knocking):
             endpoint = Knocking(endpoint, reactor, "its endpoint")
+        self._where = endpoint.where
         self._service = ClientService(endpoint, _Connections(self), self._retry_seconds, reactor)
         self._is_closed = False
         self._refusal = ""
@@ -143,6 +145,7 @@ class CarpClient(Child):
         self._waiting: list[_Waiting] = []
         self._demotions: list[Demotion] = []
         self._attended: dict[str, tuple[Told, float]] = {}
+        self._complaints: dict[str, str] = {}  # why the daemon does not tell of a vhid, as it was logged
         self._is_subscribed = False
         self._newest: int | None = None  # event that was told
         self._held_back: deque[Event] | None = None  # while older ones are fetched
@@ -298,7 +301,7 @@ class CarpClient(Child):
         self._is_subscribed = False
         self._held_back = None
         self._forget_refusals()
-        self._log.info("carp: the connection to the daemon is lost")
+        self._log.info("carp: the connection to the daemon at {where} is lost", where=self._where)
         for told, _ in tuple(self._attended.values()):
             maybeDeferred(told, None).addErrback(self._told_in_vain)
 
@@ -308,6 +311,7 @@ class CarpClient(Child):
         self._rejections = 0
         self._refusal = ""
         self._ready = client
+        self._log.info("carp: connected to the daemon at {where}", where=self._where)
         for demotion in tuple(self._demotions):
             self._demote(client, demotion)
         for vhid in tuple(self._attended):
@@ -321,10 +325,10 @@ class CarpClient(Child):
 
     def _rejected(self, failure: Failure, connection: _Connection) -> None:
         self._rejections += 1
-        why = failure.getErrorMessage()
+        why = f"it hangs up on us: {WHO_MAY}" if failure.check(ConnectionClosed) else failure.getErrorMessage()
         if why != self._refusal:
             self._refusal = why
-            self._log.warn("carp: the daemon lets nobody in: {why}", why=why)
+            self._log.warn("carp: the daemon at {where} does not let us in: {why}", where=self._where, why=why)
         transport: Any = connection.transport
         if transport is not None:
             transport.abortConnection()
@@ -364,13 +368,16 @@ class CarpClient(Child):
             return None if attending is None else attending[0](lease)
 
         asked = client.attend(vhid, told, self._attended[vhid][1])
-        asked.addErrback(self._not_attended, client, vhid)
+        asked.addCallbacks(lambda _: self._complaints.pop(vhid, None), partial(self._not_attended, client, vhid))
 
-    def _not_attended(self, failure: Failure, client: ControlClient, vhid: str) -> None:
+    def _not_attended(self, client: ControlClient, vhid: str, failure: Failure) -> None:
         if failure.check(ConnectionClosed) or vhid not in self._attended:
             return
         # It may be added later.
-        self._log.warn("carp: {vhid}: {why}", vhid=vhid, why=failure.getErrorMessage())
+        why = failure.getErrorMessage()
+        if self._complaints.get(vhid) != why:
+            self._complaints[vhid] = why
+            self._log.warn("carp: {vhid}: {why}", vhid=vhid, why=why)
         self._ask_again(self._attend_again, client, vhid)
 
     def _attend_again(self, client: ControlClient, vhid: str) -> None:

@@ -137,6 +137,7 @@ class GatedPort:
 
     def opened(self) -> None:
         """For the gate."""
+        self._log.info("carp: {vhid} is served here from now on", vhid=self._vhid)
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._trouble = ""
         if self._early is None:
@@ -144,6 +145,7 @@ class GatedPort:
 
     def closed(self) -> Deferred[None]:
         """For the gate."""
+        self._log.info("carp: {vhid} is not served here any more", vhid=self._vhid)
         closing = self._close().addErrback(self._not_closed)
         return closing.addCallback(lambda _: None if self._is_leaving else self._drain())
 

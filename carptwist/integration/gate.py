@@ -137,11 +137,9 @@ class Gate:
         may_run = self._may_run()
         if may_run and self._position is _Position.SHUT:
             self._position = _Position.OPEN
-            self._log.info("carp: {vhid} is served here from now on", vhid=self._vhid)
             maybeDeferred(self._gated.opened).addErrback(self._failed)
         elif not may_run and self._position is _Position.OPEN:
             self._position = _Position.CLOSING
-            self._log.info("carp: {vhid} is not served here any more", vhid=self._vhid)
             maybeDeferred(self._gated.closed).addErrback(self._failed).addCallback(self._shut)
 
     def _may_run(self) -> bool:

@@ -68,13 +68,14 @@ class CarpGatedService(Child, MultiService):
         """Nothing is asked before it is started."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._are_started = False
+        self._vhid = canonical(vhid)
         endpoint = control_endpoint(reactor, control)
 
         def client() -> CarpClient:
             return connect(reactor, endpoint)
 
         self._gate = Gate(
-            canonical(vhid),
+            self._vhid,
             self,
             client=client,
             clock=reactor,
@@ -120,6 +121,7 @@ class CarpGatedService(Child, MultiService):
 
     def opened(self) -> None:
         """For the gate."""
+        self._log.info("carp: the services of {vhid} run here from now on", vhid=self._vhid)
         self._are_started = True
         for service in list(self):
             # Each for itself: one that cannot be started keeps none from running.
@@ -131,6 +133,7 @@ class CarpGatedService(Child, MultiService):
 
     def closed(self) -> Deferred[Any]:
         """For the gate."""
+        self._log.info("carp: the services of {vhid} do not run here any more", vhid=self._vhid)
         self._are_started = False
         stopping = [maybeDeferred(service.stopService).addErrback(self._failed) for service in reversed(list(self))]
         return DeferredList(stopping)

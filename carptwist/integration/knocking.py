@@ -15,6 +15,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from carptwist.control.unreachable import why_unreachable
+
 KNOCK_SECONDS = 0.1
 
 
@@ -30,11 +32,11 @@ class Knocking:
     def __init__(self, endpoint: IStreamClientEndpoint, clock: IReactorTime, where: str) -> None:
         self._endpoint = endpoint
         self._clock = clock
-        self._where = where
+        self.where = where
         self._trouble = ""
 
     def __repr__(self) -> str:
-        return f"<the daemon at {self._where}>"
+        return f"<the daemon at {self.where}>"
 
     @inlineCallbacks
     def connect(self, protocolFactory: IProtocolFactory) -> Generator[Deferred[Any], Any, IProtocol]:
@@ -45,7 +47,7 @@ class Knocking:
             except (CancelledError, ConnectingCancelledError):
                 raise
             except Exception as error:
-                self._tell(str(error))
+                self._tell(why_unreachable(error))
             else:
                 self._trouble = ""
                 return protocol
@@ -54,4 +56,4 @@ class Knocking:
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:
             self._trouble = trouble
-            self._log.warn("carp: no daemon answers at {where} yet: {why}", where=self._where, why=trouble)
+            self._log.warn("carp: no daemon answers at {where} yet: {why}", where=self.where, why=trouble)

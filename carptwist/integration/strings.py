@@ -65,7 +65,10 @@ def _inner(args: tuple[str, ...], options: dict[str, str]) -> str:
     if len(pieces) == 1 and ":" in pieces[0]:
         others = sorted(name for name in options if ":" not in name)
         if others:
-            raise ValueError(f"carp: {', '.join(others)}: no such option: there are control, drain, settle and always")
+            raise ValueError(
+                f"carp: {', '.join(others)}: no such option: there are control, drain, settle and always"
+                " (within the inner endpoint each colon is written \\:)"
+            )
         return pieces[0]
     if not args:
         raise ValueError("carp: the inner endpoint is missing: carp:VHID@INTERFACE:INNER")

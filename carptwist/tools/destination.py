@@ -6,10 +6,9 @@ Whatever goes wrong on the way is told in one line: an operator at night is not 
 from __future__ import annotations
 
 import argparse
-import errno
 import os
-from collections.abc import Generator, Mapping
-from typing import Any, Final
+from collections.abc import Generator
+from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
 from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString
@@ -21,14 +20,8 @@ from carptwist.config.schema import DEFAULT_CONTROL_SOCKET
 from carptwist.config.values import LONGEST_SOCKET_PATH
 from carptwist.control.client import ControlClient, connect
 from carptwist.control.tls import TlsError, client_endpoint, is_tls_error, tls_reason
+from carptwist.control.unreachable import WHO_MAY, why_unreachable
 from carptwist.tools.terminal import UsageError
-
-_LETS_IN: Final = "it lets in root and the user that it runs as"
-_REASONS: Final[Mapping[int | None, str]] = {
-    errno.ENOENT: "there is no such socket: is the daemon running, and is that the socket which its [control] names?",
-    errno.ECONNREFUSED: "nobody listens there: the daemon has ended, or is elsewhere",
-    errno.EACCES: f"permission denied: {_LETS_IN}",
-}
 
 
 class UnreachableError(Exception):
@@ -62,11 +55,10 @@ def reach(reactor: Any, arguments: argparse.Namespace, seconds: float) -> Genera
     except (TimeoutError, ConnectingCancelledError):
         raise UnreachableError(silent(where, seconds)) from None
     except ConnectionClosed:
-        why = "over TCP a daemon speaks TLS: write ssl:HOST:PORT" if where.startswith("tcp:") else _LETS_IN
+        why = "over TCP a daemon speaks TLS: write ssl:HOST:PORT" if where.startswith("tcp:") else WHO_MAY
         raise UnreachableError(f"no daemon answers at {where}: it hangs up on us: {why}") from None
     except ConnectError as error:
-        why = _REASONS.get(error.osError, str(error))
-        raise UnreachableError(f"no daemon answers at {where}: {why}") from None
+        raise UnreachableError(f"no daemon answers at {where}: {why_unreachable(error)}") from None
     except AmpError:
         text = f"no daemon answers at {where}: who does, does not speak the control protocol"
         raise UnreachableError(text) from None

@@ -90,7 +90,7 @@ def reject_all() -> bytes:
 def accepts(program: bytes, frame: bytes) -> bool:
     """Whether a program lets a whole Ethernet frame, without a tag, pass: for links that are no packet sockets.
 
-    :param program: one that :func:`assemble` has made.
+    :param program: the filter that a port was opened with.
     """
     accumulator = place = 0
     while True:

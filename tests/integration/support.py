@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import TestCase
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.test.iosim import FakeTransport, connect
 from zope.interface import implementer
 
@@ -14,6 +16,19 @@ from carptwist.control.connection import ControlProtocol
 from carptwist.integration.client import CarpClient
 from carptwist.simulation.plane import Hold
 from tests.control.support import BOOTED, ControlTestCase, Transport
+
+
+def heard_in_the_log(case: TestCase) -> list[str]:
+    """What all of this process logs until the end of a test, but for the lines of its own daemon."""
+    said: list[str] = []
+
+    def hear(event: LogEvent) -> None:
+        if not event["log_namespace"].startswith(("carptwist.vhost", "carptwist.control.listener")):
+            said.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(hear)
+    case.addCleanup(globalLogPublisher.removeObserver, hear)
+    return said
 
 
 @implementer(IStreamClientEndpoint)

@@ -9,11 +9,27 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from carptwist.api import BusyError, NotFoundError, RefusedError, State, SubscriptionClosedError
 from carptwist.vhost.tenants import Lease
 from tests.control.support import BOOTED
-from tests.integration.support import CompanionTestCase
+from tests.integration.support import CompanionTestCase, heard_in_the_log
 
 
 class ConnectionTests(CompanionTestCase):
     """It is made, and made anew."""
+
+    def test_what_the_log_says_of_it(self) -> None:
+        """That it is there, that it is lost, and nothing else."""
+        said = heard_in_the_log(self)
+        self.companion()
+        self.settle()
+        self.sever()
+        self.settle(1)
+        self.assertEqual(
+            [each for each in said if "Scheduling retry" not in each],
+            [
+                "carp: connected to the daemon at its endpoint",
+                "carp: the connection to the daemon at its endpoint is lost",
+                "carp: connected to the daemon at its endpoint",
+            ],
+        )
 
     def test_what_is_asked_before_waits_for_the_connection(self) -> None:
         """However long the daemon is away."""
@@ -40,11 +56,15 @@ class ConnectionTests(CompanionTestCase):
     def test_a_daemon_that_refuses_is_asked_less_and_less(self) -> None:
         """Each time in vain."""
         self.factory.identify = lambda transport: self.nobody
+        said = heard_in_the_log(self)
         client = self.companion()
         self.settle(60)
         self.assertFalse(client.is_connected)
         self.assertGreater(self.endpoint.attempts, 5)
         self.assertLess(self.endpoint.attempts, 40)
+        told = [each for each in said if "does not let us in" in each]
+        self.assertEqual(len(told), 1, said)
+        self.assertIn("it hangs up on us: it lets in root and the user that it runs as", told[0])
 
     @property
     def nobody(self) -> Any:
@@ -383,10 +403,13 @@ class AttendanceTests(CompanionTestCase):
 
     def test_a_vhid_that_comes_later(self) -> None:
         """Is attended from then on."""
+        said = heard_in_the_log(self)
         client = self.companion()
         client.attend("2@em0", self.hear)
-        self.settle()
+        self.settle(30)
         self.assertEqual(self.told, [])
+        told = [each for each in said if each.startswith("carp: 2@em0")]
+        self.assertEqual(told, ["carp: 2@em0: there is no virtual host 2@em0 here: there are 1@em0"])
         from tests.control.support import vhid
 
         self.node.add(vhid(2, "192.0.2.9/24"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
@@ -62,6 +64,16 @@ class KnockingTests(SynchronousTestCase):
         self.assertEqual(len(self.said), 2)
         self.assertIn("/run/here.sock: ", self.said[0])
         self.assertIn("no right to", self.said[1])
+
+    def test_who_is_not_let_in_is_told_who_is(self) -> None:
+        """And what to look at where there is no daemon."""
+        for number, words in {
+            errno.EACCES: "permission denied: it lets in root and the user that it runs as",
+            errno.ENOENT: "is the daemon running, and is that the socket which its [control] names?",
+        }.items():
+            self.door.trouble = ConnectError(osError=number)
+            self.knocking.connect(Factory()).addErrback(lambda _: None).cancel()
+            self.assertIn(words, self.said[-1])
 
     def test_it_may_be_cancelled(self) -> None:
         """Between two attempts and within one; then it ends, and leaves nothing on the clock."""

@@ -77,6 +77,7 @@ class StringTests(SynchronousTestCase):
             r"carp:1@em0:tcp\:80:control=nosuch\:1": "nosuch",
             r"carp:1@em0:tcp\:http2": "http2",
             "carp:1@em0": "the inner endpoint is missing",
+            r"carp:1@em0:tcp\:80:interface=192.0.2.1": r"within the inner endpoint each colon is written \:",
             r"carp:1@em0:tcp\:80:drian=5": "drian: no such option",
             r"carp:1@em0:tcp\:80:drain=long": "drain=long: must be 0 to 60 seconds",
             r"carp:1@em0:tcp\:80:drain=61": "drain=61: must be 0 to 60 seconds",

@@ -58,7 +58,7 @@ class SchedulerTests(TwistedTestCase):
         scene.daemons["a"].kill()
         scene.wait(lambda: len(self.works("b")) > 3, "b works")
         self.programs["stopped"].signal(signal.SIGCONT)
-        self.programs["stopped"].expect("1@em0 is not served here any more")
+        self.programs["stopped"].expect("the services of 1@em0 do not run here any more")
         for name in ("a", "stopped"):
             self.assertLess(max(self.works(name)), killed + 0.5, name)
         self.assertTrue(self.programs["a"].running)
@@ -82,6 +82,6 @@ class SchedulerTests(TwistedTestCase):
         self.assertGreater(self.works("a")[-1], time.time() - 1)
         scene.lan.heal(scene.hosts["a"])
         healed = time.time()
-        self.programs["b"].expect("1@em0 is not served here any more")
+        self.programs["b"].expect("the services of 1@em0 do not run here any more")
         scene.wait(lambda: self.works("a")[-1] > healed + HEALING_SECONDS, "a goes on")
         self.assertLess(max(self.works("b")), healed + HEALING_SECONDS + scene.uncertainty(max(self.works("b"))))
