@@ -51,21 +51,24 @@ lint: $(VENV)/tested-with
 types: $(VENV)/tested-with
 	$(BIN)/mypy
 
-# First what computes, then the labs, which mostly wait for the clock; each in two processes at the same time. Labs are
-# processes of their own also because one with threads cannot enter a user namespace.
+# First what computes, in two processes at the same time, then the labs, which mostly wait for the clock, in three. Labs
+# are processes of their own also because one with threads cannot enter a user namespace.
 # 100 % of the branches of wire and election: the configuration is in setup.cfg.
 LABS := $(sort $(wildcard tests/lab/test_*.py))
-HALF := $(wordlist 1,$(shell expr $(words $(LABS)) / 2),$(LABS))
 PYTEST := -m pytest -p no:cacheprovider
 
 unit: $(VENV)/tested-with
-	@$(BIN)/python $(PYTEST) tests/properties > .unit1.log 2>&1 & other=$$!; \
+	@$(BIN)/python $(PYTEST) tests/properties > .unit.log 2>&1 & other=$$!; \
 	$(BIN)/python -m coverage run $(PYTEST) --ignore=tests/lab --ignore=tests/properties; failed=$$?; \
-	wait $$other || failed=1; cat .unit1.log; rm -f .unit1.log; exit $$failed
+	wait $$other || failed=1; cat .unit.log; rm -f .unit.log; exit $$failed
 	$(BIN)/python -m coverage report
-	@$(BIN)/python $(PYTEST) $(filter-out $(HALF),$(LABS)) > .unit2.log 2>&1 & other=$$!; failed=0; \
-	$(BIN)/python $(PYTEST) $(HALF) || failed=1; \
-	wait $$other || failed=1; cat .unit2.log; rm -f .unit2.log; exit $$failed
+	@part() { printf '%s\n' $(LABS) | awk "NR % 3 == $$1"; }; failed=0; others=; \
+	for number in 1 2; do \
+		$(BIN)/python $(PYTEST) $$(part $$number) > .unit.$$number.log 2>&1 & others="$$others $$!"; \
+	done; \
+	$(BIN)/python $(PYTEST) $$(part 0) || failed=1; \
+	for other in $$others; do wait $$other || failed=1; done; \
+	cat .unit.?.log; rm -f .unit.?.log; exit $$failed
 
 # What the tests run against, as command:package of Debian. Without root the tests say what they miss.
 PEERS := ucarp:ucarp ip:iproute2 tc:iproute2 tcpdump:tcpdump openssl:openssl telnet:telnet ssh:openssh-client \
