@@ -16,6 +16,7 @@ it, when an interrupt or a closed pipe ended it.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ VERBS: Final[Mapping[str, str]] = {
     "dissect": "tell what CARP, ARP and neighbour discovery say in a packet capture",
 }
 
+NO_ROOM = 1
 #: 128 + SIGINT, 128 + SIGPIPE.
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -56,6 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"carptwist: cannot write: {error.strerror}", file=sys.stderr)
+        return NO_ROOM
     return code
 
 

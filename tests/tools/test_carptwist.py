@@ -12,7 +12,7 @@ import pytest
 
 from carptwist import __version__
 from carptwist.tools import check
-from carptwist.tools.carptwist import INTERRUPTED, PIPE_CLOSED, VERBS, main, module_of
+from carptwist.tools.carptwist import INTERRUPTED, NO_ROOM, PIPE_CLOSED, VERBS, main, module_of
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = str(ROOT / "conf" / "carp.ini")
@@ -120,6 +120,21 @@ def test_a_closed_pipe_ends_quietly() -> None:
     complaint = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), complaint) == (PIPE_CLOSED, b"")
+
+
+@pytest.mark.parametrize("words", [("check", "--json", SAMPLE), ("plan", SAMPLE, SAMPLE)])
+def test_a_full_disk_is_told_in_one_line(words: tuple[str, ...]) -> None:
+    """And is no success."""
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "carptwist.tools.carptwist", *words],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    last = ended.stderr.splitlines()[-1]
+    assert (ended.returncode, last) == (NO_ROOM, b"carptwist: cannot write: No space left on device")
 
 
 def test_codes_of_a_verb_are_the_programs() -> None:
