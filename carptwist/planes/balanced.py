@@ -35,6 +35,7 @@ from carptwist.planes import PlaneError, messages
 from carptwist.planes.entries import Link
 from carptwist.planes.kernel import Kernel
 from carptwist.planes.marks import ROUTE_METRIC
+from carptwist.planes.routing import MAKESHIFT_SECONDS
 from carptwist.planes.view import LOCAL_TABLE, Kind, Route
 from carptwist.wire.internet import solicited_node
 
@@ -75,7 +76,7 @@ def holding(kernel: Kernel, who: str, addresses: Addresses) -> list[Any]:
         requests.append(messages.put_address(LOOPBACK, _alone(address.ip), of_host=True))
         if address.version == 6:
             # The kernel does so too, but at its leisure.
-            requests.append(messages.put_route(_local(address.ip), LOCAL_TABLE))
+            requests.append(messages.put_route(_local(address.ip), LOCAL_TABLE, lifetime=MAKESHIFT_SECONDS))
     return requests
 
 

@@ -93,6 +93,8 @@ class MacvlanDevice:
         self._questions.join(parent, self._balanced)
         self._converge_balanced(kernel)
         there = kernel.addresses_on(device.number)
+        if self._up and not any(place.address.version == 4 for place in there):
+            kernel.send(self._gone_with_addresses(), tolerant=True)
         self._late = set(addresses.converge(kernel, device.number, there, self._on_device, self._up))
         kernel.send(routing.unlocal6(device.number, self._local - set(self._alone)), tolerant=True)
         self._local &= set(self._alone)
@@ -227,7 +229,14 @@ class MacvlanDevice:
             ],
             # The kernel has made its own by then, which go with the addresses.
             then=lambda: [*routing.unlocal6(index, alone), *balanced.unlocal(shared)],
+            lost=self._gone_with_addresses,
         )
+
+    def _gone_with_addresses(self) -> list[Any]:
+        """The messages that make what the kernel removes together with the last IPv4 address of a device that is up:
+        before there is one again, lest anything is sent from it by another device."""
+        reaching = routing.reaching(self._index, self._alone, self._config.vhid)
+        return [*reaching, *routing.opening(self._table, self._routes)]
 
     def _is_up(self, kernel: Kernel) -> bool:
         link = kernel.link_at(self._index)

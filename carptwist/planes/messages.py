@@ -6,6 +6,7 @@ Everything that can bear a mark bears the one of :mod:`carptwist.planes.marks`.
 from __future__ import annotations
 
 import socket
+import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -139,9 +140,14 @@ def take_rule(rule: Rule) -> Any:
     return _rule(_request(fibmsg(), RTM_DELRULE), rule)
 
 
-def put_route(route: Route, table: int) -> Any:
-    """Put a route into a table, in the place of another one for the same prefix and metric."""
-    return _route(_request(rtmsg(), RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE), route, table)
+def put_route(route: Route, table: int, *, lifetime: int = 0) -> Any:
+    """Put a route into a table, in the place of another one for the same prefix and metric. ``lifetime``: for so many
+    seconds, if it is an IPv6 route; without, for good."""
+    message = _route(_request(rtmsg(), RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE), route, table)
+    if lifetime:
+        # pyroute2 knows this attribute as octets.
+        message["attrs"].append(["RTA_EXPIRES", struct.pack("=I", lifetime)])
+    return message
 
 
 def take_route(route: Route, table: int) -> Any:

@@ -30,6 +30,10 @@ from carptwist.planes.view import LOCAL_TABLE, MAIN_TABLE, Kind, Route, families
 
 Addresses = Iterable[AddressWithPrefix]
 
+#: How long a route is there that is to do until the kernel has made its own. Addresses expire where daemon and guard
+#: are killed together; such a route would go on in their place.
+MAKESHIFT_SECONDS = 2
+
 
 def view(kernel: Kernel, parent: int, device: int, addresses: Addresses, vhid: int) -> set[Route]:
     """What belongs into the table of a macvlan that is up, as the main table stands now."""
@@ -96,7 +100,11 @@ def abandoned(before: Addresses, after: Addresses) -> list[AddressWithPrefix]:
 def local6(device: int, addresses: Addresses) -> list[Any]:
     """The messages that make IPv6 addresses of a device local to this host, to be sent after "link up". The kernel does
     so too, but at its leisure, when the answers to our messages are long there. These go with "link down", too."""
-    return [messages.put_route(_local(device, address), LOCAL_TABLE) for address in addresses if address.version == 6]
+    return [
+        messages.put_route(_local(device, address), LOCAL_TABLE, lifetime=MAKESHIFT_SECONDS)
+        for address in addresses
+        if address.version == 6
+    ]
 
 
 def unlocal6(device: int, addresses: Addresses) -> list[Any]:

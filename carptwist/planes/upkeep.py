@@ -7,7 +7,8 @@
     neither daemon nor guard, and so no advertisement   the addresses go, 2.0 to 2.3 s after the last one
 
 A lifetime is an attribute of an address that is there: to change it touches no route and no connection. An address that
-has expired meanwhile comes back with the next refreshing.
+has expired meanwhile comes back with the next refreshing. With the last IPv4 address of a device the kernel removes all
+IPv4 routes through it; these come back first, lest what is sent from the address leaves by another device.
 
 This is a thread of its own: what the kernel's other thread is at may take longer than a lifetime. Of one plane no
 refreshing is under way, and none begins, once :meth:`Term.end` has returned.
@@ -29,6 +30,8 @@ _BATCH = 64
 _ANSWERS_LENGTH = 65536
 #: What the kernel does at its leisure after a hold is done by then.
 SETTLED_SECONDS = 0.5
+#: The kernel may take an address for expired so much too early.
+_EARLY_SECONDS = 0.1
 
 #: Messages of :mod:`carptwist.planes.messages` that give addresses a lifetime, in seconds.
 Requests = Callable[[int], Iterable[Any]]
@@ -98,14 +101,23 @@ class Term:
         self._then: Callable[[], Iterable[Any]] | None = None
         self._then_at = 0.0
         self._mortal = False
+        self._lost: Callable[[], Iterable[Any]] | None = None
+        self._expire_at = float("inf")
 
-    def begin(self, requests: Requests, then: Callable[[], Iterable[Any]] | None = None) -> None:
+    def begin(
+        self,
+        requests: Requests,
+        then: Callable[[], Iterable[Any]] | None = None,
+        lost: Callable[[], Iterable[Any]] | None = None,
+    ) -> None:
         """Addresses are held from now on, in the place of others, if there were any. Takes no time.
 
         :param requests: gives the messages that let them live for so many seconds.
         :param then: gives those that are to be sent, once, with the first refreshing after the kernel has settled.
+        :param lost: gives those that make what goes with addresses that expire; any thread may ask for them.
         """
         with self._lock:
+            self._lost = lost
             self._requests, self._made = requests, None
             self._then, self._then_at = then, self._now() + SETTLED_SECONDS
 
@@ -114,6 +126,7 @@ class Term:
         with self._lock:
             mortal, self._mortal = self._mortal, False
             self._requests, self._made, self._then = None, None, None
+            self._lost, self._expire_at = None, float("inf")
             return mortal
 
     def refresh(self, seconds: int, until: float) -> None:
@@ -128,7 +141,10 @@ class Term:
             if self._made is None or self._made[0] != seconds:
                 self._made = seconds, datagrams(self._requests(seconds), answered=False)
             messages = self._made[1]
-            if self._then is not None and self._now() >= self._then_at:
+            now = self._now()
+            if self._lost is not None and now >= self._expire_at:
+                messages = datagrams(self._lost(), answered=False) + messages
+            if self._then is not None and now >= self._then_at:
                 messages += datagrams(self._then(), answered=False)
                 self._then = None
             for datagram in messages:
@@ -138,6 +154,7 @@ class Term:
                 self._mortal = True
                 with contextlib.suppress(OSError):
                     sock.send(datagram)
+            self._expire_at = now + seconds - _EARLY_SECONDS
         # What was refused: the device is gone, or an address was taken away by somebody; its plane will notice.
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -14,6 +14,7 @@ from tests.planes.host import SHARED, HostTestCase, config
 
 Step = Generator[Deferred[Any], Any, None]
 ADDRESSES = [text.split("/")[0] for text in SHARED]
+OTHERS = ["192.0.2.9", "2001:db8:2::9"]
 
 
 class ExpiringCase(HostTestCase):
@@ -55,6 +56,33 @@ class ExpiryTests(ExpiringCase):
             yield self.until(lambda: not self.here_now(), "they have gone")
             self.assertEqual([address for address in ADDRESSES if self.is_local(address)], [])
             yield plane.withdraw()
+
+    @inlineCallbacks
+    def test_not_even_once_after_a_while(self) -> Step:
+        """Nor does what makes them the host's own at once, before the kernel does so, outlast them."""
+        for plane in self.both():
+            yield plane.prepare()
+            yield plane.hold()
+            plane.refresh(1, self.now() + 9)
+            self.assertEqual([address for address in ADDRESSES if self.is_local(address)], ADDRESSES)
+            yield self.until(lambda: not self.here_now(), "they have gone")
+            yield self.until(lambda: not any(map(self.is_local, ADDRESSES)), "they are not the host's own")
+            yield plane.withdraw()
+
+    @inlineCallbacks
+    def test_refreshed_too_late(self) -> Step:
+        """What has gone comes back, and what is sent from it leaves with the virtual MAC at once, as before."""
+        plane = self.plane()
+        yield plane.prepare()
+        yield plane.hold()
+        for come_back in (lambda: plane.refresh(9, self.now() + 9), plane.prepare):
+            plane.refresh(1, self.now() + 9)
+            yield self.until(lambda: not self.here_now(), "they have gone")
+            yield come_back()
+            yield self.until(lambda: self.here_now() == ADDRESSES, "they are back")
+            ways = [self.way(address, other) for address, other in zip(ADDRESSES, OTHERS, strict=True)]
+            self.assertEqual(ways, [self.device(), self.device()])
+        yield plane.withdraw()
 
     @inlineCallbacks
     def test_refreshed(self) -> Step:
