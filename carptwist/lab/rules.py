@@ -6,7 +6,9 @@
 
 From outside a host is MASTER from its advertisement on until it bows out, until it has heard a better advertisement, or
 until it has been silent for three of its intervals. What the kernel and the daemon need for a change is allowed for
-by ``GRACE_SECONDS``. A host that is cut off or isolated hears nobody: while it is, rules 2 and 3 say nothing about
+by ``GRACE_SECONDS``. Where a master has just gone or come, several may take over, each of which brings its device up,
+and whose kernel says so; those that are overtaken before their own first word were MASTER for that moment all the same.
+A host that is cut off or isolated hears nobody: while it is, rules 2 and 3 say nothing about
 what it should have heard.
 """
 
@@ -111,13 +113,15 @@ def _stray(
             return None
     before = bisect_right(times, sighting.at) - 1
     if before < 0:
-        return "and had never advertised"
+        return None if _was_open(lan, sighting, all_of_vhid) else "and had never advertised"
     last = own[before]
     age = sighting.at - last.at
-    if last.bows_out:
+    if last.bows_out or age > 3 * last.interval + GRACE_SECONDS:
+        if age > 2 * GRACE_SECONDS and _was_open(lan, sighting, all_of_vhid):
+            return None
+        if not last.bows_out:
+            return f"{age:.2f} s after its last advertisement"
         return f"{age:.3f} s after it bowed out" if age > 0 else None
-    if age > 3 * last.interval + GRACE_SECONDS:
-        return f"{age:.2f} s after its last advertisement"
     for other in all_of_vhid:
         heard_for = sighting.at - other.at
         if (
@@ -129,6 +133,23 @@ def _stray(
         ):
             return f"{heard_for:.2f} s after {other.host} had advertised every {other.interval:.2f} s"
     return None
+
+
+def _was_open(lan: Lan, sighting: Sighting, all_of_vhid: list[Advertised]) -> bool:
+    """Whether just before another host that is heard there bowed out, or began to be master."""
+    before: Advertised | None = None
+    for each in all_of_vhid:
+        if each.at > sighting.at:
+            break
+        if each.host == sighting.host or not all(
+            lan.ports[host].connected(each.at, sighting.at) for host in (each.host, sighting.host)
+        ):
+            continue
+        begins = before is None or before.bows_out or before.host != each.host
+        if (begins or each.bows_out) and each.at >= sighting.at - GRACE_SECONDS:
+            return True
+        before = each
+    return False
 
 
 def _yields(mine: Advertised, other: Advertised) -> bool:

@@ -144,6 +144,19 @@ def draw_assault(seed: int) -> Schedule:
     return Schedule(seed, tuple(parts), tuple(sorted(happening, key=lambda scheduled: scheduled.at)), whole=False)
 
 
+def draw_tangible(seed: int) -> Schedule:
+    """A short schedule of two or three hosts on one LAN, with failures that real hosts can be made to suffer."""
+    random = Random(f"tangible {seed}")
+    preempt = random.random() < 0.6
+    addresses = tuple(map(ip_interface, ("192.0.2.1/24", "2001:db8::1/64")))
+    parts = []
+    for name, skew in zip(_NAMES, random.sample(range(0, 200, 20), random.choice((2, 2, 3))), strict=False):
+        vhid = VirtualHostConfig(1, "em0", addresses, _PHRASE, advskew=skew)
+        parts.append(Part(name, Configuration(Knobs(preempt=preempt), (vhid,)), {"em0": "lan0"}))
+    failures = [_something_tangible(random, parts) for _ in range(random.randint(4, 8))]
+    return Schedule(seed, tuple(parts), tuple(sorted(failures, key=lambda scheduled: scheduled.at)), whole=False)
+
+
 def complete(schedule: Schedule) -> Scenario:
     """The scenario of a schedule: with the healing, the quiet and the orderly end."""
     title = f"The breaker's seed {schedule.seed}"
@@ -271,6 +284,21 @@ def _trouble(random: Random, parts: Sequence[Part]) -> Scheduled:
     )
     event = random.choice(makers)()
     return Scheduled(round(random.uniform(2.0, _LAST_TROUBLE), 3), event, described(event))
+
+
+def _something_tangible(random: Random, parts: Sequence[Part]) -> Scheduled:
+    part = random.choice(parts)
+    others = tuple(each.name for each in parts if each is not part)
+    makers: tuple[Callable[[], Event], ...] = (
+        *(lambda order=order: HostEvent(order, part.name) for order in Order if order is not Order.FREEZE),
+        lambda: HostEvent(Order.START, part.name),
+        *(lambda cable=cable: CableEvent(cable, part.name, "em0") for cable in (Cable.UNPLUG, Cable.PLUG)),
+        lambda: Divide("lan0", ((part.name,), others)),
+        lambda: Heal(None),
+        lambda: Demote(part.name, random.choice((100, 240)), "check", "drawn", random.choice((None, 2.0))),
+    )
+    event = random.choice(makers)()
+    return Scheduled(round(random.uniform(0.0, _LAST_TROUBLE), 3), event, described(event))
 
 
 def _islands(random: Random, parts: Sequence[Part]) -> tuple[tuple[str, ...], ...]:

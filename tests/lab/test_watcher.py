@@ -159,6 +159,22 @@ class WatcherTests(SceneTestCase):
         (found,) = strays(self.s.watcher)
         self.assertIn("after it bowed out", found)
 
+    def test_overtaken_at_once(self) -> None:
+        """Where another host leaves or comes, a third one may have taken over, and been overtaken before its first
+        word: for as long as that may take, and not in the steady state."""
+        self.send("b", speech(), DATA)
+        time.sleep(LATER)
+        self.send("b", speech())
+        self.send("a", DATA)
+        (found,) = strays(self.s.watcher)
+        self.assertIn("a sent a frame of type 0800 with the virtual MAC of vhid 1, and had never advertised", found)
+        self.send("b", BOW_OUT)
+        self.send("a", DATA)
+        self.assertEqual(strays(self.s.watcher), [found])
+        time.sleep(LATER)
+        self.send("a", DATA)
+        self.assertEqual(len(strays(self.s.watcher)), 2)
+
     def test_after_a_better_one(self) -> None:
         """A host that has heard a better master may use the virtual MAC until it has had time to react, and not
         later."""
