@@ -252,12 +252,13 @@ class IGuard(Interface):
     def stop() -> Deferred[None]:
         """The daemon ends in good order: no will is carried out any more. Fires when no guard is left."""
 
-    def entrust(name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def entrust(name: str, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         """Keep the will of a vhid, in the place of a former one. It is carried out when the daemon has ended, and at
         ``until``, in seconds of the reactor's clock, unless renewed. Its farewell counts only after a first
         :meth:`renew`: before that nobody has heard of this master.
 
-        :param ended: called with why, if it was carried out and the daemon is there to hear of it.
+        :param ended: called with why, and with when that was, in seconds of the reactor's clock, if it was carried out
+            and the daemon is there to hear of it; it may have been away since.
         """
 
     def renew(name: str, until: float) -> None:

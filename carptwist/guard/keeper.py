@@ -81,7 +81,7 @@ def closed_first(sock: socket.socket) -> socket.socket:
 class _Entrusted:
     """A will that a guard has, or the next one will get."""
 
-    def __init__(self, serial: int, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def __init__(self, serial: int, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         self.serial = serial
         self.will = will
         self.until = until
@@ -150,7 +150,7 @@ class GuardKeeper:
         self._timer = self._reactor.callLater(END_SECONDS, guard.kill)
         return ended
 
-    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         self._serial += 1
         former = self._entrusted.get(name)
         entrusted = self._entrusted[name] = _Entrusted(self._serial, will, until, ended)
@@ -179,12 +179,12 @@ class GuardKeeper:
         if kind == process.HELLO:
             self._present(guard)
         elif kind == process.ENDED:
-            (serial,) = process.SERIAL.unpack_from(body)
-            why = body[process.SERIAL.size :].decode()
+            serial, at = process.ENDING.unpack_from(body)
+            why = body[process.ENDING.size :].decode()
             for name, entrusted in list(self._entrusted.items()):
                 if entrusted.serial == serial:
                     del self._entrusted[name]
-                    entrusted.ended(why)
+                    entrusted.ended(why, self._reactor.seconds() + (at - process.boottime()))
             self._forget_note()  # we are told
 
     def gone(self, guard: _GuardProcess, why: str) -> None:

@@ -36,6 +36,8 @@ HELLO, ENDED, PONG = b"H", b"E", b"Q"
 WILL_HEADER = struct.Struct("=QdII")
 RENEWAL = struct.Struct("=Qd")
 SERIAL = struct.Struct("=Q")
+#: serial, when it was done; then why, as text.
+ENDING = struct.Struct("=Qd")
 _LENGTH = struct.Struct("=I")
 
 #: A longer message comes in pieces of this size, all but the last of them as MORE.
@@ -146,10 +148,11 @@ class Guard:
             bows_out = will.farewell and self._now() < will.until + FAREWELL_SECONDS
             if bows_out:
                 wrong += self._bow_out(will)
-            took = f"{(self._now() - began) * 1000:.0f} ms"
+            ended = self._now()
+            took = f"{(ended - began) * 1000:.0f} ms"
             done = f"addresses taken away{' and bowed out' if bows_out else ''} in {took}"
             text = f"{why}: {'; '.join(wrong) if wrong else done}"
-            self._say(ENDED + SERIAL.pack(will.serial) + text.encode())
+            self._say(ENDED + ENDING.pack(will.serial, ended) + text.encode())
             self._tell(f"carp: guard: {will.name}: {text}")
 
     def _take_away(self, will: Will) -> list[str]:

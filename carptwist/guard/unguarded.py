@@ -20,7 +20,7 @@ class Unguarded:
     def stop(self) -> Deferred[None]:
         return succeed(None)
 
-    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         pass
 
     def renew(self, name: str, until: float) -> None:

@@ -220,10 +220,10 @@ class TapedGuard:
     def stop(self) -> Deferred[None]:
         return seen(self._tape, "unguarded", self._guard.stop())
 
-    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         self._tape.say(Decision.GUARD, name, "entrust", until)
         self._guard.entrust(
-            name, will, until, lambda why: self._tape.input(Input.ENDED, (name, why), lambda: ended(why))
+            name, will, until, lambda why, at: self._tape.input(Input.ENDED, (name, why, at), lambda: ended(why, at))
         )
 
     def renew(self, name: str, until: float) -> None:

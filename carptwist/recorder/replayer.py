@@ -196,7 +196,7 @@ class Replayer:
             system.its_guard.lacking(fields[0])
         elif kind == Input.ENDED:
             assert system.its_guard is not None
-            system.its_guard.wills[fields[0]](fields[1])
+            system.its_guard.wills[fields[0]](fields[1], fields[2])
         elif kind == Input.DAMAGE:
             system.planes[fields[0]].damaged(fields[1])
         elif kind == Input.OUTSIDE:

@@ -213,7 +213,7 @@ class ReplayedGuard:
 
     def __init__(self, script: Script, doing: dict[str, Deferred[None]], lacking: Callable[[str | None], object]):
         self.lacking = lacking
-        self.wills: dict[str, Callable[[str], object]] = {}
+        self.wills: dict[str, Callable[[str, float], object]] = {}
         self._script = script
         self._doing = doing
 
@@ -223,7 +223,7 @@ class ReplayedGuard:
     def stop(self) -> Deferred[None]:
         return self._doing.setdefault("unguarded", Deferred())
 
-    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         self._script.decided(Decision.GUARD, name, "entrust", until)
         self.wills[name] = ended
 

@@ -15,7 +15,7 @@ from carptwist.vhost.deadline import Deadline
 
 
 class _Kept:
-    def __init__(self, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def __init__(self, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         self.will = will
         self.until = until
         self.ended = ended
@@ -50,7 +50,7 @@ class MemoryGuard:
         self._deadline.cancel()
         return succeed(None)
 
-    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         former = self.kept.get(name)
         kept = self.kept[name] = _Kept(will, until, ended)
         kept.farewell = former is not None and former.farewell
@@ -85,7 +85,7 @@ class MemoryGuard:
             if kept.until <= now:
                 del self.kept[name]
                 self._end(kept)
-                self._tell(partial(kept.ended, "the daemon does not run"))
+                self._tell(partial(kept.ended, "the daemon does not run", now))
         self._set()
 
     def _end(self, kept: _Kept) -> None:

@@ -59,7 +59,8 @@ def spans(parts: Iterable[Part]) -> list[Span]:
             elif kind == Answer.DONE and not record[3]:
                 host.step(record[1], record[2])
             elif kind == Input.ENDED:
-                host.close(record[2], ended=True)
+                # The daemon may hear of it long after: it was away.
+                host.close(record[2], ended=True, at=record[4] + host.shift)
     host.close_all(ended=False)
     return host.spans
 
@@ -118,9 +119,10 @@ class _Host:
         elif step in ("release", "withdraw"):
             self.close(vhid, ended=True)
 
-    def close(self, vhid: str, *, ended: bool) -> None:
+    def close(self, vhid: str, *, ended: bool, at: float | None = None) -> None:
         begin, addresses = self._open.pop(vhid, (0.0, []))
-        self.spans += [Span(address, begin, self.wall, self._name, vhid, ended) for address in addresses]
+        end = self.wall if at is None else at
+        self.spans += [Span(address, begin, end, self._name, vhid, ended) for address in addresses]
 
     def close_all(self, *, ended: bool) -> None:
         for vhid in tuple(self._open):

@@ -40,7 +40,12 @@ class Custody:
     def __init__(self, vhost: VirtualHost, plane: IPlane, *, clock: IReactorTime, guard: IGuard, expires: bool) -> None:
         self.held = False
         self.tenure = Tenure(
-            vhost.name, guard=guard, plane=plane, clock=clock, expires=expires, ended=self._ended_by_guard
+            vhost.name,
+            guard=guard,
+            plane=plane,
+            clock=clock,
+            expires=expires,
+            ended=lambda why, _: self._ended_by_guard(why),
         )
         self._vhost = vhost
         self._plane = plane

@@ -39,7 +39,7 @@ class Tenure:
     """For one vhid, again and again.
 
     :param expires: whether the kernel is to remove the addresses by itself.
-    :param ended: called with why, when the guard has ended it while the daemon lives.
+    :param ended: called with why and since when, when the guard has ended it while the daemon lives.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Tenure:
         plane: IPlane,
         clock: IReactorTime,
         expires: bool,
-        ended: Callable[[str], object],
+        ended: Callable[[str, float], object],
     ) -> None:
         self._name = name
         self._guard = guard

@@ -47,17 +47,19 @@ class GuardContract:
 
     @inlineCallbacks
     def test_life(self) -> Step:
-        """A will waits while it is renewed, is carried out once it is not, and its owner is told once."""
-        case, guard, told = self.case(), self.a_guard(), list[str]()
+        """A will waits while it is renewed, is carried out once it is not, and its owner is told once, and when."""
+        case, guard, told = self.case(), self.a_guard(), list[tuple[str, float]]()
         verifyObject(IGuard, guard)
         yield guard.start()
-        guard.entrust("1@em0", self.a_will("1@em0"), self.now() + 0.5, told.append)
+        guard.entrust("1@em0", self.a_will("1@em0"), self.now() + 0.5, lambda *ended: told.append(ended))
         for _ in range(4):
-            guard.renew("1@em0", self.now() + 0.5)
+            until = self.now() + 0.5
+            guard.renew("1@em0", until)
             yield self.pass_time(0.2)
         case.assertEqual((self.ended("1@em0"), told), (False, []))
         yield self.pass_time(0.8)
         case.assertTrue(self.ended("1@em0"))
+        case.assertTrue(until - 0.01 < told[0][1] <= self.now(), (until, told))
         case.assertEqual(self.farewells(), {"1@em0"})
         case.assertEqual(len(told), 1)
         guard.renew("1@em0", self.now() + 0.1)  # there is nothing to renew any more
@@ -68,12 +70,12 @@ class GuardContract:
     @inlineCallbacks
     def test_forgotten(self) -> Step:
         """What is forgotten is never carried out, and what was never known may be forgotten."""
-        case, guard, told = self.case(), self.a_guard(), list[str]()
+        case, guard, told = self.case(), self.a_guard(), list[tuple[str, float]]()
         yield guard.start()
         guard.forget("1@em0")
         guard.renew("1@em0", self.now())
         for name in ("1@em0", "2@em0"):
-            guard.entrust(name, self.a_will(name), self.now() + 0.2, told.append)
+            guard.entrust(name, self.a_will(name), self.now() + 0.2, lambda *ended: told.append(ended))
         guard.forget("1@em0")
         yield self.pass_time(0.5)
         case.assertEqual((self.ended("1@em0"), self.ended("2@em0")), (False, True))
@@ -85,10 +87,10 @@ class GuardContract:
         """Of a master that nobody has heard of; a newer will keeps what the former one knew of that."""
         case, guard = self.case(), self.a_guard()
         yield guard.start()
-        guard.entrust("1@em0", self.a_will("1@em0"), self.now() + 0.2, lambda why: None)
-        guard.entrust("2@em0", self.a_will("2@em0"), self.now() + 9, lambda why: None)
+        guard.entrust("1@em0", self.a_will("1@em0"), self.now() + 0.2, lambda *_: None)
+        guard.entrust("2@em0", self.a_will("2@em0"), self.now() + 9, lambda *_: None)
         guard.renew("2@em0", self.now() + 9)
-        guard.entrust("2@em0", self.a_will("2@em0"), self.now() + 0.2, lambda why: None)
+        guard.entrust("2@em0", self.a_will("2@em0"), self.now() + 0.2, lambda *_: None)
         yield self.pass_time(0.5)
         case.assertTrue(self.ended("1@em0") and self.ended("2@em0"))
         case.assertEqual(self.farewells(), {"2@em0"})
@@ -97,9 +99,9 @@ class GuardContract:
     @inlineCallbacks
     def test_stopped(self) -> Step:
         """In good order: nothing is carried out any more."""
-        case, guard, told = self.case(), self.a_guard(), list[str]()
+        case, guard, told = self.case(), self.a_guard(), list[tuple[str, float]]()
         yield guard.start()
-        guard.entrust("1@em0", self.a_will("1@em0"), self.now() + 0.3, told.append)
+        guard.entrust("1@em0", self.a_will("1@em0"), self.now() + 0.3, lambda *ended: told.append(ended))
         guard.renew("1@em0", self.now() + 0.3)
         yield guard.stop()
         yield self.pass_time(0.6)

@@ -241,7 +241,7 @@ class ReplacementTests(KeeperCase):
             yield keeper.start()
             first = keeper.pid
             assert first is not None
-            keeper.entrust("1@em0", self.will(), self.now() + 2, lambda why: None)
+            keeper.entrust("1@em0", self.will(), self.now() + 2, lambda *_: None)
             keeper.renew("1@em0", self.now() + 2)
         os.kill(first, signal.SIGKILL)
         with self.here.namespace:
@@ -313,11 +313,11 @@ class ReplacementTests(KeeperCase):
         whole = self.will()
         large = Will(whole.requests * 64, whole.interface, whole.farewell * 2)
         for number in range(255):
-            keeper.entrust(f"{number}@em0", large, self.now() + 60, lambda why: None)
+            keeper.entrust(f"{number}@em0", large, self.now() + 60, lambda *_: None)
             keeper.renew(f"{number}@em0", self.now() + 60)
         os.kill(first, signal.SIGCONT)
-        told: list[str] = []
-        keeper.entrust("last", self.will(), self.now() - 1, told.append)
+        told: list[tuple[str, float]] = []
+        keeper.entrust("last", self.will(), self.now() - 1, lambda *ended: told.append(ended))
         yield self.until(lambda: bool(told), "the last of them is known, and carried out")
         self.assertEqual(keeper.pid, first)
 

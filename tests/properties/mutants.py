@@ -135,7 +135,7 @@ class RemembersNothingHeard(Replay):
 
 
 class ForgetsAWill(MemoryGuard):
-    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str], object]) -> None:
+    def entrust(self, name: str, will: Will, until: float, ended: Callable[[str, float], object]) -> None:
         pass
 
 

@@ -49,9 +49,9 @@ class DeathTests(SynchronousTestCase):
         """Everything is carried out at once, farewells only of those that were heard of."""
         clock, done = Clock(), list[tuple[tuple[bytes, ...], tuple[bytes, ...]]]()
         guard = MemoryGuard(clock, lambda *each: done.append(each))
-        guard.entrust("1@em0", Will((b"1",), 2, (b"bye",)), 60, lambda why: self.fail("nobody is there"))
+        guard.entrust("1@em0", Will((b"1",), 2, (b"bye",)), 60, lambda *_: self.fail("nobody is there"))
         guard.renew("1@em0", 60)
-        guard.entrust("2@em0", Will((b"2",), 2, (b"bye",)), 60, lambda why: self.fail("nobody is there"))
+        guard.entrust("2@em0", Will((b"2",), 2, (b"bye",)), 60, lambda *_: self.fail("nobody is there"))
         guard.daemon_died()
         self.assertEqual(done, [((b"1",), (b"bye",)), ((b"2",), ())])
         clock.advance(100)
@@ -61,7 +61,7 @@ class DeathTests(SynchronousTestCase):
         """With its host: then there is no farewell, for somebody else may be MASTER."""
         clock, done = Clock(), list[tuple[tuple[bytes, ...], tuple[bytes, ...]]]()
         guard = MemoryGuard(clock, lambda *each: done.append(each))
-        guard.entrust("1@em0", Will((b"1",), 2, (b"bye",)), 2, lambda why: None)
+        guard.entrust("1@em0", Will((b"1",), 2, (b"bye",)), 2, lambda *_: None)
         guard.renew("1@em0", 2)
         clock.advance(2 + FAREWELL_SECONDS)
         self.assertEqual(done, [((b"1",), ())])

@@ -112,3 +112,18 @@ def test_what_is_no_overlap() -> None:
     assert list(overlaps([one, one._replace(host="b", vhid="1@eth7", begin=1.5, end=3.0)])) == [
         Overlap("192.0.2.1/24", 1.5, 2.0, ("a", "b"))
     ]
+
+
+def test_a_daemon_that_is_stopped() -> None:
+    """Hears from its guard when that has ended it, however late: nobody else had the address beside it."""
+    with World(recorded=1 << 20) as world:
+        a, b = pair(world)
+        world.run(10)
+        a.stall()
+        world.run(30)
+        a.resume()
+        world.run(5)
+    first = held(a)[0]
+    assert first.ended
+    assert 10 < first.end < 13
+    assert [overlap for overlap in overlaps(held(a, b)) if overlap.begin < 40] == []

@@ -68,7 +68,7 @@ class WillTests(GuardedCase):
         """A daemon that hears of that is BACKUP, says nothing, and has its plane prepared anew."""
         self.become_master()
         self.plane.slow = False
-        self.guard.kept["1@em0"].ended("the daemon does not run")
+        self.guard.kept["1@em0"].ended("the daemon does not run", self.clock.seconds())
         self.assertIs(self.vhost.state, State.BACKUP)
         self.assertEqual(self.said, [("release",)])
         self.assertIn("carp: 1@em0: the guard has ended it: the daemon does not run", self.logged)
