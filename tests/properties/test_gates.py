@@ -11,7 +11,9 @@ The one exception is the split: hosts that live and do not hear one another, or 
 for a moment after the healing: until an advertisement has come through, or, where the daemon of one stands still, until
 its lease has run out. In a split of three a host that hears both masters, and would rather have the slower one's place,
 takes it, and yields to the faster one's next advertisement. A gate that opens at once is open for so long on two hosts
-that hear one another, while the third is apart; one that settles for longer than an interval is not.
+that hear one another, while the third is apart; one that settles for longer than an interval is not. Where a master
+hangs when the split is healed the third one hears of its end from its guard, and takes its place, a lease and an
+interval after the healing at most.
 """
 
 from __future__ import annotations
@@ -19,17 +21,23 @@ from __future__ import annotations
 from collections import Counter
 from itertools import combinations
 from random import Random
+from typing import Any
 
 import pytest
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 
 from carptwist.config.schema import Configuration, Knobs, Phrase, VirtualHostConfig
 from carptwist.config.values import address
 from carptwist.integration import endpoint, gated
-from carptwist.integration.client import CarpClient
-from carptwist.integration.gate import Gate
+from carptwist.integration.connections import Connections
+from carptwist.integration.gate import Gate, Gated
 from carptwist.node import Node
+from carptwist.simulation.clock import Timeline
 from carptwist.simulation.host import Nature, SimulatedHost
 from carptwist.simulation.segment import Segment
 from carptwist.simulation.world import World
@@ -47,9 +55,11 @@ HEALING_SECONDS = {False: INTERVAL_SECONDS + 0.05, True: 2.8}
 WORD_SECONDS = (0.0005, 0.01)
 
 
-def no_client() -> CarpClient:
-    """The gate is told of leases by the test."""
-    raise AssertionError
+class Deaf:
+    """In the place of a client: the gate is told of leases by the test."""
+
+    def attend(self, *_: object, **__: object) -> None:
+        pass
 
 
 class Program:
@@ -70,10 +80,13 @@ class Program:
         self._settle = settle
 
     def _a_gate(self, settle: float) -> Gate:
+        return self._gate_of(self, settle)
+
+    def _gate_of(self, gated: Gated, settle: float) -> Gate:
         return Gate(
             "1@em0",
-            self,
-            client=no_client,
+            gated,
+            client=Deaf,  # type: ignore[arg-type]
             clock=self._timeline,
             settle_seconds=settle,
             patience_seconds=self.patience_seconds,
@@ -130,12 +143,89 @@ class Program:
         self._node = None
 
 
+class Inner:
+    """An endpoint that takes a moment to listen, and often cannot yet."""
+
+    def __init__(self, server: Server, timeline: Timeline, random: Random) -> None:
+        self.open = 0
+        self._server = server
+        self._timeline = timeline
+        self._random = random
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[Port]:
+        listening: Deferred[Port] = Deferred()
+        self._timeline.callLater(self._random.choice([0, 0, 0.02, 1]), self._listen, listening)
+        return listening
+
+    def _listen(self, listening: Deferred[Port]) -> None:
+        if self._random.random() < 0.6:
+            listening.errback(CannotListenError("192.0.2.1", 80, OSError("it is not there yet")))
+            return
+        port = Port(self, self._timeline)
+        listening.callback(port)
+        if not port.is_unwanted:
+            port.is_open = True
+            self.count(1)
+
+    def count(self, more: int) -> None:
+        self.open += more
+        self._server.changed(self)
+
+
+class Port:
+    """Closed in the reactor's next turn, as Twisted's are."""
+
+    def __init__(self, inner: Inner, timeline: Timeline) -> None:
+        self.is_unwanted = False
+        self.is_open = False
+        self._inner = inner
+        self._timeline = timeline
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.1", 80)
+
+    def stopListening(self) -> Deferred[None]:
+        self.is_unwanted = True
+        return deferLater(self._timeline, 0, self._inner.count, -1 if self.is_open else 0)
+
+
+class Server(Program):
+    """One with a port: the endpoint's, which is behind the gate."""
+
+    def _a_gate(self, settle: float) -> Gate:
+        gates: list[Gate] = []
+
+        def make_gate(port: endpoint.GatedPort) -> Gate:
+            gates.append(self._gate_of(port, settle))
+            return gates[0]
+
+        self._inner: Any = Inner(self, self._timeline, self._random)
+        endpoint.GatedPort(
+            "1@em0",
+            self._inner,
+            Connections(Factory()),
+            clock=self._timeline,
+            drain_seconds=endpoint.DRAIN_SECONDS,
+            early=None,
+            make_gate=make_gate,
+        )
+        return gates[0]
+
+    def changed(self, inner: Inner) -> None:
+        if inner is self._inner:
+            self.starts += inner.open > self.runs
+            self.runs = inner.open > 0
+
+
 class Schedule:
     """One seed: two or three hosts, and what happens to them."""
 
-    def __init__(self, seed: int, *, settle: float, stopping: float, stalls: bool) -> None:
+    def __init__(
+        self, seed: int, *, settle: float, stopping: float, stalls: bool, kind: type[Program] = Program
+    ) -> None:
         self.at_once = settle < 1
         self.grace = HEALING_SECONDS[stalls] + stopping
+        self.grace_of_three = self.grace + INTERVAL_SECONDS * stalls
         self.random = Random(seed)
         self.world = World(seed)
         self.happened: list[str] = []
@@ -150,8 +240,7 @@ class Schedule:
             )
         self.lan: Segment = self.world.segment("lan")
         self.programs = [
-            Program(self.world, host, self.random, settle=settle, stopping=stopping)
-            for host in self.world.hosts.values()
+            kind(self.world, host, self.random, settle=settle, stopping=stopping) for host in self.world.hosts.values()
         ]
         self.healed = dict.fromkeys(combinations(names, 2), -self.grace)
         self.began: dict[tuple[str, ...], float] = {}  # when pairs that hear one another began to run both
@@ -179,6 +268,7 @@ class Schedule:
             self.happened[-1] += f" to {other}"
             self.world.network_changed("divided")
         elif kind == "heal":
+            self.watch()  # until now
             self.lan.heal()
             self.world.network_changed("healed")
         elif kind == "crash":
@@ -200,7 +290,8 @@ class Schedule:
         self.began = {pair: self.began.get(pair, now) for pair in both}
         for pair, began in self.began.items():
             # A third one is apart, and a gate that opens at once is open until the next advertisement of the faster.
-            is_excused = self.at_once and now - max(self.healed.values()) < self.grace and now - began < self.grace
+            is_split = now - max(self.healed.values()) < self.grace_of_three
+            is_excused = self.at_once and is_split and now - began < INTERVAL_SECONDS + max(WORD_SECONDS)
             if not is_excused and self.trouble is None:
                 self.trouble = f"{now:.3f} {' and '.join(pair)} both run, since {began:.3f}"
 
@@ -210,11 +301,68 @@ class Schedule:
             self.world.run(SECONDS, self.watch)
 
 
-def play(seeds: range, *, settle: float, stopping: float, stalls: bool) -> None:
+class Split:
+    """Three hosts; after a while a and b do not hear one another, and c hears both, until they all do again. a is the
+    best master of them, and b the worst.
+
+    :ivar together: for each pair, for how long it ran both at a time, each time that it did
+    """
+
+    BEGINS, ENDS, SECONDS = 10.0, 40.0, 60.0
+
+    def __init__(self, kind: type[Program], *, settle: float) -> None:
+        self.world = World(1)
+        for name, skew in {"a": 0, "b": 200, "c": 100}.items():
+            vhid = VirtualHostConfig(1, "em0", (address("192.0.2.1/24"),), (Phrase(b"secret"),), advskew=skew)
+            self.world.add(name, Configuration(Knobs(preempt=True), (vhid,)), {"em0": "lan"})
+        hosts = self.world.hosts.values()
+        self.programs = [kind(self.world, host, Random(1), settle=settle, stopping=0.0) for host in hosts]
+        for host in hosts:
+            host.start()
+        self.together: dict[tuple[str, ...], list[float]] = {}
+        self.ended: dict[tuple[str, ...], float] = {}
+        self._began: dict[tuple[str, ...], float] = {}
+        self.world.timeline.callLater(self.BEGINS, self._split)
+        self.world.timeline.callLater(self.ENDS, self.world.segment("lan").heal)
+        with self.world:
+            self.world.run(self.SECONDS, self._watch)
+
+    def _split(self) -> None:
+        self.world.segment("lan").blocked.update({("a", "b"), ("b", "a")})
+
+    def _watch(self) -> None:
+        for program in self.programs:
+            program.look()
+        running = [program.host.name for program in self.programs if program.runs]
+        both = set(combinations(running, 2))
+        for pair in both:
+            self._began.setdefault(pair, self.world.now)
+        for pair in set(self._began) - both:
+            self.together.setdefault(pair, []).append(self.world.now - self._began.pop(pair))
+            self.ended[pair] = self.world.now
+
+
+def test_a_server_in_a_split_of_three() -> None:
+    """Whoever hears both masters takes the slower one's place, again and again, and yields to the faster one's next
+    advertisement: it listens beside that one for an interval at most, and beside the slower one never."""
+    split = Split(Server, settle=endpoint.SETTLE_SECONDS)
+    assert split.together["a", "c"]
+    assert max(split.together["a", "c"]) < 1 + max(WORD_SECONDS)
+    assert ("b", "c") not in split.together
+    assert max(split.ended.values()) < Split.ENDS + INTERVAL_SECONDS + max(WORD_SECONDS)
+
+
+def test_a_gated_service_in_a_split_of_three() -> None:
+    """Is not run by two that hear one another."""
+    split = Split(Program, settle=gated.SETTLE_SECONDS)
+    assert not {("a", "c"), ("b", "c")} & set(split.together), split.together
+
+
+def play(seeds: range, *, settle: float, stopping: float, stalls: bool, kind: type[Program] = Program) -> None:
     orders: Counter[str] = Counter()
     starts = 0
     for seed in seeds:
-        schedule = Schedule(seed, settle=settle, stopping=stopping, stalls=stalls)
+        schedule = Schedule(seed, settle=settle, stopping=stopping, stalls=stalls, kind=kind)
         schedule.play()
         assert schedule.trouble is None, "\n".join([f"seed {seed}: {schedule.trouble}", *schedule.happened])
         orders += schedule.orders
@@ -234,10 +382,10 @@ def test_gated_services_run_on_one_host(batch: int) -> None:
 
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_servers_listen_on_one_host(batch: int) -> None:
-    """With the settling that the endpoint has by default; a port is closed at once. Daemons hang in every other batch:
-    where none does, a split ends with the next advertisement."""
+    """The endpoint's port, with the settling that it has by default; it is closed at once. Daemons hang in every other
+    batch: where none does, a split ends with the next advertisement."""
     seeds = range(batch * SCHEDULES, (batch + 1) * SCHEDULES)
-    play(seeds, settle=endpoint.SETTLE_SECONDS, stopping=0.0, stalls=batch % 2 == 1)
+    play(seeds, settle=endpoint.SETTLE_SECONDS, stopping=0.0, stalls=batch % 2 == 1, kind=Server)
 
 
 def test_without_settling_there_would_be_two() -> None:
