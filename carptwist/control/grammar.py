@@ -220,8 +220,8 @@ class _Reader:
                     f"word {place} is not understood (a pass phrase with blanks needs quotation marks)"
                 ) from None
             raise GrammarError(
-                f"{text!r} is not understood: expected vhid, advbase, advskew, pass, state, peer, peer6, -vhid, "
-                "delete, or an address as 192.168.1.1/24"
+                f"{text!r} is not understood: expected vhid, advbase, advskew, pass, state, peer, peer6, mcast, "
+                "mcast6, -vhid, delete, or an address as 192.168.1.1/24"
             ) from None
         if isinstance(plain, IPv6Address) and plain.scope_id is not None:
             plain = IPv6Address(host.partition("%")[0])

@@ -16,10 +16,10 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
 from twisted.internet.error import ConnectionClosed
 from twisted.internet.task import react
-from twisted.protocols.amp import TooLong
 
 from carptwist import __version__
 from carptwist.control.commands import RefusedError
+from carptwist.control.framing import LONGEST_BOX
 from carptwist.control.revision_commands import BadConfigurationError
 from carptwist.tools import destination, revision_verbs
 from carptwist.tools.destination import UnreachableError, reach, silent
@@ -50,6 +50,10 @@ ANSWER_SECONDS = 10.0
 
 #: Options that never leave this host: they may name files whose names are no text.
 OF_THIS_HOST = ("socket", "certificate", "key", "ca")
+
+#: Octets of a request beside the words themselves, at most: names of the command and its arguments; lengths of each.
+OVERHEAD = 1000
+OVERHEAD_EACH = 2
 
 #: Verb -> its module, in the order of ``--help``.
 VERBS: Final[Mapping[str, ModuleType]] = {
@@ -120,9 +124,8 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
     except BadConfigurationError as error:
         print(error, file=sys.stderr)
         raise SystemExit(BAD_USAGE) from None
-    except (UsageError, TooLong) as error:
-        text = str(error) or "that is more than the control protocol takes in one request"
-        raise SystemExit(_complain(text, BAD_USAGE)) from None
+    except UsageError as error:
+        raise SystemExit(_complain(str(error), BAD_USAGE)) from None
     except RefusedError as error:
         raise SystemExit(_complain(str(error), REFUSED)) from None
     except UnreachableError as error:
@@ -142,16 +145,19 @@ def _run(reactor: Any, arguments: argparse.Namespace) -> Generator[Deferred[Any]
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """The protocol carries text, and what a shell passes on need not be any."""
+    """The protocol carries text, and not too much of it; what a shell passes on need not be any."""
+    octets = OVERHEAD
     for name, value in vars(arguments).items():
         if name in OF_THIS_HOST:
             continue
         for word in value if isinstance(value, list) else [value]:
             try:
-                str(word).encode()
+                octets += len(str(word).encode()) + OVERHEAD_EACH
             except UnicodeEncodeError:
                 # Not shown: it may be a pass phrase.
                 raise UsageError(f"{arguments.verb}: a word on the command line is not text in UTF-8") from None
+    if octets > LONGEST_BOX:
+        raise UsageError(f"{arguments.verb}: that is more than the control protocol takes in one request")
 
 
 def _print_no_more() -> None:

@@ -94,7 +94,7 @@ VERBS: tuple[tuple[Any, ...], ...] = (
         (1, "1 --owner guard --reason x", "owner guard: that name is the daemon's own"),
         (1, "1 --owner me --reason x --for nan", "must be more than 0"),
         (1, "1 --owner me --reason " + "x" * 201, "reason: must be one printable line of 1 to 200 characters"),
-        (2, "1 --owner me --reason " + "x" * 65536, "more than the control protocol takes"),
+        (2, "1 --owner me --reason " + "x" * 17000, "more than the control protocol takes"),
         (2, "1 --owner me --reason \udcff", "a word on the command line is not text in UTF-8"),
     ),
     (["undemote", "me"], '{"demotion": 0}', (1, "you", "the ledger has no entry of you: "), (2, "", "required: NAME")),
