@@ -69,7 +69,10 @@ class _Device:
         self.hardware = 0
         self.addresses4: dict[IPv4Address, bool] = {}  # -> whether it is a secondary one
         self.addresses6: dict[IPv6Address, bool] = {}  # -> whether it can be used
-        self.lengths: dict[IPv4Address | IPv6Address, int] = {}  # of their prefixes
+        #: All of them, with the lengths of their prefixes. Made once: a state is wanted whenever one comes or goes, and
+        #: a thousand that come one after the other would otherwise be half a million.
+        self.networks4: dict[IPv4Address, IPv4Interface] = {}
+        self.networks6: dict[IPv6Address, IPv6Interface] = {}
 
     def state(self, index: int) -> LinkState:
         own4 = tuple(sorted(self.addresses4, key=self.addresses4.__getitem__))
@@ -84,10 +87,7 @@ class _Device:
             hardware=self.hardware,
             own4=own4,
             own6=own6,
-            networks=(
-                *(IPv4Interface((address, self.lengths[address])) for address in own4),
-                *(IPv6Interface((address, self.lengths[address])) for address in own6),
-            ),
+            networks=(*map(self.networks4.__getitem__, own4), *map(self.networks6.__getitem__, own6)),
         )
 
     def enter6(self, address: IPv6Address, usable: bool, *, dumped: bool) -> None:
@@ -201,10 +201,14 @@ class LinkMonitor:
         device = self._devices.get(news.device) if news is not None else None
         if news is None or device is None or news.protocol != self._own_protocol:
             return False
-        if device.lengths.get(news.address) != news.prefix_length:
-            return False
         if isinstance(news.address, IPv4Address):
+            network4 = device.networks4.get(news.address)
+            if network4 is None or network4.network.prefixlen != news.prefix_length:
+                return False
             return device.addresses4[news.address] is bool(news.flags & _IFA_F_SECONDARY)
+        network6 = device.networks6.get(news.address)
+        if network6 is None or network6.network.prefixlen != news.prefix_length:
+            return False
         return device.addresses6[news.address] is not bool(news.flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED))
 
     def _take(self, messages: Iterable[Any]) -> None:
@@ -257,20 +261,20 @@ class LinkMonitor:
         if message["family"] == socket.AF_INET:
             address4 = IPv4Address(text)
             if there:
-                device.lengths[address4] = message["prefixlen"]
+                device.networks4[address4] = IPv4Interface((address4, message["prefixlen"]))
                 device.addresses4[address4] = bool(flags & _IFA_F_SECONDARY)
             else:
                 device.addresses4.pop(address4, None)
-                device.lengths.pop(address4, None)
+                device.networks4.pop(address4, None)
         elif message["family"] == socket.AF_INET6:
             address6 = IPv6Address(text)
             if there:
-                device.lengths[address6] = message["prefixlen"]
+                device.networks6[address6] = IPv6Interface((address6, message["prefixlen"]))
                 usable = not flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED)
                 device.enter6(address6, usable, dumped=bool(message["header"]["flags"] & NLM_F_MULTI))
             else:
                 device.addresses6.pop(address6, None)
-                device.lengths.pop(address6, None)
+                device.networks6.pop(address6, None)
 
     def _tell(self) -> None:
         touched, self._touched = self._touched, set()

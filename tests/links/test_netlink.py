@@ -154,6 +154,19 @@ class LinkMonitorTests(TestCase):
         self.assertNotIn(4, {each.version for each in self.monitor.state("em0").networks})
 
     @inlineCallbacks
+    def test_an_address_more_costs_nothing_for_the_others(self) -> Step:
+        """Their networks are made once: with hundreds that come one after the other the daemon would stand still."""
+        yield self.usable()
+        self.host.route.addr("add", index=self.host.index("em0"), address="192.0.2.7", prefixlen=24)
+        yield self.host.until(lambda: bool(self.monitor.state("em0").own4))
+        before = self.monitor.state("em0").networks
+        self.host.route.addr("add", index=self.host.index("em0"), address="192.0.2.8", prefixlen=24)
+        yield self.host.until(lambda: len(self.monitor.state("em0").own4) == 2)
+        after = {id(each) for each in self.monitor.state("em0").networks}
+        self.assertTrue(before)
+        self.assertLess({id(each) for each in before}, after)
+
+    @inlineCallbacks
     def test_tentative_addresses_are_left_out(self) -> Step:
         """Until duplicate address detection is over an IPv6 address is not to be sent from."""
         yield self.usable()
