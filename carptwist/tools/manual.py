@@ -13,9 +13,9 @@ from carptwist.tools.synopsis import Option, Program, programs
 _EXIT = {
     "carpctl": [
         ("0", "done"),
-        ("1", "the daemon refused"),
+        ("1", "the daemon refused, or its answer could not be printed"),
         ("2", "bad usage, or a bad configuration"),
-        ("3", "no daemon answers, or lets us in"),
+        ("3", "no daemon answers within 10 s (a reload: 300 s), or lets us in"),
     ],
     "carptwist": [("0", "done"), ("1", "the answer is no"), ("2", "bad usage, or a bad configuration")],
 }
