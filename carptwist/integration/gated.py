@@ -38,8 +38,9 @@ class CarpGatedService(Child, MultiService):
       others wait for an advertisement.
     - A host that is preempted hears of it by the advertisement of its successor, and stops then. The successor starts
       its children ``settle_seconds`` after its first advertisement: children that stop within that time never run on
-      two hosts. With three times advbase, the default for advbase 1, that holds even where the preempted daemon stands
-      still at that very moment, and where advertisements are lost, as long as it is not all of them.
+      two hosts, even where advertisements are lost, as long as it is not all of them. A preempted daemon that stands
+      still at that very moment has its children stopped at the end of its lease, 0.25 s before three times advbase are
+      over: with that, the default for advbase 1, this holds for children that stop in 0.25 s; add what others take.
     - A daemon that dies takes its children's right to run with it, at once; one that hangs, by the time at which others
       may take over. So does a program that was stopped itself, when it runs again.
     - Where hosts are alive and cannot hear one another, each is MASTER and runs its children, until they hear one
