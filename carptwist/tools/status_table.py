@@ -42,7 +42,7 @@ def render(status: dict[str, Any], *, paint: Callable[[str], str] = str) -> str:
     refused, believed = _without_believed(counts, status["vhids"])
     if refused:
         shown = ", ".join(f"{name} {count}" for name, count in refused.items())
-        parts.append("\n".join(_wrapped(f"refused: {shown}")))
+        parts.append("\n".join(_wrapped(f"refused: {shown}{_of_whom(status['vhids'])}")))
     if believed:
         parts.append("\n".join(_wrapped(f"heard before, and believed all the same (replay = observe): {believed}")))
     parts.append("\n".join(line for text in _claimed(status["vhids"]) for line in _wrapped(text)))
@@ -52,6 +52,14 @@ def render(status: dict[str, Any], *, paint: Callable[[str], str] = str) -> str:
         lines = [line for text in unsaved for line in _wrapped(f"  {text}")]
         parts.append("\n".join(["until the next start:", *lines]))
     return "\n\n".join(part for part in parts if part)
+
+
+def _of_whom(vhids: Sequence[dict[str, Any]]) -> str:
+    """Where to ask about refusals: at the virtual host that has most of them, if they are of any."""
+    most = max(vhids, key=lambda vhid: sum(vhid.get("refused", {}).values()), default=None)
+    if most is None or not most.get("refused"):
+        return ""
+    return f" (carpctl explain {most['vhid']}@{most['interface']} tells whose, and what that means)"
 
 
 def _without_believed(counts: dict[str, int], vhids: Sequence[dict[str, Any]]) -> tuple[dict[str, int], int]:

@@ -33,7 +33,7 @@ class StatusTableTests(NodeCase):
     def test_refused(self) -> None:
         """They are among what was refused."""
         shown = self.text(ReplayMode.ENFORCE)
-        self.assertIn("refused: replay 2", shown)
+        self.assertIn("refused: replay 2 (carpctl explain 1@em0 tells whose, and what that means)", shown)
         self.assertNotIn("believed", shown)
 
     def test_observed(self) -> None:

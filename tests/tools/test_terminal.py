@@ -90,6 +90,17 @@ def status(*vhids: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def test_refusals_say_where_to_ask() -> None:
+    """At the virtual host that has most of them; nowhere if they are of none that is here."""
+    told = status({"refused": {"badauth": 1}}, {"vhid": 2, "refused": {"badauth": 3, "badlen": 1}})
+    told["stats"] = {"badauth": 4, "badlen": 1}
+    text = " ".join(render(told).split())
+    assert "refused: badauth 4, badlen 1 (carpctl explain 2@em0 tells whose, and what that means)" in text
+    told = status({})
+    told["stats"] = {"badvhid": 7}
+    assert "refused: badvhid 7\n" in render(told)
+
+
 def test_who_is_claimed_by_others_is_told() -> None:
     """Two machines with one address are what somebody is looking for at night."""
     text = render(status({}, {"vhid": 2, "conflicts": 7}))
