@@ -17,10 +17,15 @@ def within(seconds: float, clock: IReactorTime, work: Deferred[T]) -> Deferred[T
     one that does not heed that holds nobody up.
     """
 
-    def abandon(_: object = None) -> None:
-        if alarm.active():
-            alarm.cancel()
+    def calm() -> None:
         waiting.clear()
+        for alarm in alarms:
+            if alarm.active():
+                alarm.cancel()
+        alarms.clear()  # it knows of all of this: what is over is to be gone at once, and not left to the collector
+
+    def abandon(_: object = None) -> None:
+        calm()
         work.cancel()
 
     def ring() -> None:
@@ -29,12 +34,11 @@ def within(seconds: float, clock: IReactorTime, work: Deferred[T]) -> Deferred[T
 
     def tell(result: Any) -> None:
         if waiting:
-            alarm.cancel()
-            waiting.clear()
+            calm()
             bounded.callback(result)
 
     bounded: Deferred[T] = Deferred(abandon)
     waiting = [bounded]
-    alarm = clock.callLater(seconds, ring)
+    alarms = [clock.callLater(seconds, ring)]
     work.addBoth(tell)
     return bounded

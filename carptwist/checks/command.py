@@ -2,17 +2,17 @@
 
 ::
 
-    Popen --> /bin/sh, which becomes the command, in a session of its own
+    spawn, aside --> /bin/sh, which becomes the command, in a session of its own
        |--- pipe of stdout and stderr --> the beginning is kept, the rest thrown away, slowly if there is much of it
        +--- pidfd, readable when it has ended --> exit code, 0 is good
 
 Rules that this file keeps:
 
-- No thread waits: two hundred commands that hang cost two hundred entries of the reactor.
-- Python starts a process by vfork(2), which stops the whole interpreter until the program is loaded, on whatever
-  thread. So what is loaded there is /bin/sh, which is always at hand; the command, on a disk that perhaps does not
-  answer, is loaded by the child.
+- No thread waits for a command: two hundred that hang cost two hundred entries of the reactor.
+- The reactor does not wait until one is loaded: a thread does, which starts it and ends.
 - At the timeout the process group is killed. A process that even so does not end is not joined by another one.
+- What is over is gone at once. Left to the garbage collector, the remains of a thousand commands stop everything for a
+  tenth of a second.
 - A flood of output is read at a trickle: it stands still in the pipe, and the reactor does not.
 """
 
@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,7 +30,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from carptwist.aside import aside
 from carptwist.checks.health import Result
+from carptwist.spawning import Spawned, observed
 
 #: Octets of output that are kept for the log.
 KEPT_OUTPUT = 2000
@@ -50,7 +51,7 @@ class CommandProbe:
 
     def __init__(self, reactor: Any, words: Sequence[str], variables: dict[str, str]) -> None:
         self._reactor = reactor
-        self._words = ["/bin/sh", "-c", 'exec "$@"', "sh", *words]
+        self._words = words
         self._variables = variables
         self._run: _Run | None = None
 
@@ -62,53 +63,71 @@ class CommandProbe:
     def __call__(self) -> Deferred[Result]:
         if self.busy:
             return succeed(Result(False, "killed, but has not ended"))
-        try:
-            self._run = _Run(self._reactor, self._words, self._variables)
-        except (OSError, ValueError) as error:
-            return succeed(Result(False, f"could not be started: {error}"))
-        return self._run.result
+        self._run = _Run(self._reactor, self._words, {**os.environ, **self._variables})
+        return self._run.begin()
 
 
 class _Run:
     """One command at work. ``ended``: no process of it is left to be waited for."""
 
-    def __init__(self, reactor: Any, words: Sequence[str], variables: dict[str, str]) -> None:
-        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            os.set_blocking(writing, True)
-            self._process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                env={**os.environ, **variables},
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
+    def __init__(self, reactor: Any, words: Sequence[str], environment: dict[str, str]) -> None:
         self.ended = False
-        self.result: Deferred[Result] = Deferred(lambda _: self._kill())
-        self._end = _Readable(reactor, os.pidfd_open(self._process.pid), self._ended)
-        self._output = _Output(reactor, reading)
+        self._reactor = reactor
+        self._words = words
+        self._environment = environment
+        self._wanted: Deferred[Result] | None = None
+        self._process: Spawned | None = None
+
+    def begin(self) -> Deferred[Result]:
+        """Start it. What is returned may be cancelled: then it is killed."""
+        wanted: Deferred[Result] = Deferred(lambda _: self._kill())
+        self._wanted = wanted
+        aside(self._reactor, self._start, "carptwist starts a check").addCallbacks(self._started, self._not_started)
+        return wanted
+
+    def _start(self) -> Spawned:
+        """On a thread."""
+        process = observed(self._words, self._environment)
+        if self._wanted is None:  # perhaps the reactor has ended, and nobody is told
+            os.killpg(process.pid, signal.SIGKILL)
+        return process
+
+    def _started(self, process: Spawned) -> None:
+        self._process = process
+        self._end = _Readable(self._reactor, process.end, self._ended)
+        self._output = _Output(self._reactor, process.output)
+        if self._wanted is None:
+            self._kill()
+
+    def _not_started(self, failure: Failure) -> None:
+        self.ended = True
+        if failure.check(OSError, ValueError):
+            self._tell(Result(False, f"could not be started: {failure.getErrorMessage()}"))
+        else:
+            self._tell(failure)
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._output.close()
+        self._wanted = None
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._output.close()
 
     def _ended(self) -> None:
-        code = self._process.poll()
-        if code is None:
+        assert self._process is not None
+        pid, status = os.waitpid(self._process.pid, os.WNOHANG)
+        if pid == 0:
             return  # not yet
         self._end.close()
         self.ended = True
         said = self._output.close()
-        if not self.result.called:
-            self.result.callback(Result(code == 0, _told(code), said))
+        code = os.waitstatus_to_exitcode(status)
+        self._tell(Result(code == 0, _told(code), said))
+
+    def _tell(self, result: Result | Failure) -> None:
+        wanted, self._wanted = self._wanted, None  # whoever cancels it knows of this, which is to be gone when it ends
+        if wanted is not None:
+            wanted.callback(result)
 
 
 def _told(code: int) -> str:
@@ -156,6 +175,11 @@ class _Readable:
             self._reactor.removeReader(self)
             self._reactor.callLater(0, os.close, self._descriptor)
             self._descriptor = -1
+            self._ready = _nothing
+
+
+def _nothing() -> None:
+    """It is over."""
 
 
 class _Output:

@@ -1,22 +1,32 @@
 """One command, run to its end or to its timeout, with the process group that it has made.
 
-It blocks, and so belongs on a thread. Output goes to a file without a name, so that neither a flood of it nor a child
-that keeps it open can hold anybody up; the beginning is kept for the log.
+::
+
+    observed --> a session of its own
+       |--- pipe of stdout and stderr --> the beginning is kept, the rest thrown away, slowly if there is much of it
+       +--- pidfd, readable when it has ended --> exit code
+
+It blocks, and so belongs on a thread. Neither a flood of output nor a child that keeps the pipe open holds anybody up,
+or costs more than the little that is kept.
 """
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
+import select
 import signal
-import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from carptwist.spawning import observed
+
 #: Octets of output that are kept.
 KEPT_OUTPUT = 2000
+#: Octets that are read at a time, and the seconds between two reads once so many are kept.
+CHUNK = 2**16
+PAUSE_SECONDS = 0.01
 
 
 class Outcome(NamedTuple):
@@ -50,27 +60,58 @@ def run(words: Sequence[str], variables: Mapping[str, str], timeout_seconds: flo
     ``variables`` are added to the environment.
     """
     began = time.monotonic()
-    with tempfile.TemporaryFile() as output:
+    try:
+        process = _Process(words, {**os.environ, **variables})
+    except (OSError, ValueError) as error:
+        return Outcome(None, False, 0.0, str(error))
+    timed_out = not process.ends(began + timeout_seconds)
+    code, text = process.close()
+    return Outcome(code, timed_out, time.monotonic() - began, text)
+
+
+class _Process:
+    """A command at work, until :meth:`close`."""
+
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._pid, self._end, self._output = observed(words, environment)
+        self._kept = bytearray()
+
+    def ends(self, until: float) -> bool:
+        """Whether it has ended by then, in seconds of the monotonic clock; what it says meanwhile is read."""
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN)
+        poll.register(self._output, select.POLLIN)
+        while (left := until - time.monotonic()) > 0:
+            ready = [descriptor for descriptor, _ in poll.poll(math.ceil(1000 * left))]
+            if self._end in ready:
+                return True
+            if self._output in ready:
+                if not self._take():
+                    poll.unregister(self._output)  # nobody can write any more
+                elif len(self._kept) >= KEPT_OUTPUT:
+                    time.sleep(PAUSE_SECONDS)  # a flood stands still in the pipe
+        return False
+
+    def close(self) -> tuple[int, str]:
+        """Kill it, if it has not ended; -> its exit code, and the beginning of what it has said."""
+        code = self._kill()
+        self._take()
+        os.close(self._end)
+        os.close(self._output)
+        return code, self._kept.decode(errors="replace").strip()
+
+    def _kill(self) -> int:
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if pid == 0:
+            os.killpg(self._pid, signal.SIGKILL)
+            _, status = os.waitpid(self._pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def _take(self) -> bool:
+        """Read once. Whether more may come."""
         try:
-            process = subprocess.Popen(
-                list(words),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                env={**os.environ, **variables},
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            return Outcome(None, False, 0.0, str(error))
-        timed_out = False
-        try:
-            process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            timed_out = True
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        output.seek(0)
-        text = output.read(KEPT_OUTPUT).decode(errors="replace").strip()
-        return Outcome(process.returncode, timed_out, time.monotonic() - began, text)
+            octets = os.read(self._output, CHUNK)
+        except BlockingIOError:
+            return True
+        self._kept += octets[: KEPT_OUTPUT - len(self._kept)]
+        return bool(octets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -86,6 +87,27 @@ class CommandTests(TestCase):
         yield self.until(lambda: not hanging.busy)
 
     @inlineCallbacks
+    def test_what_cannot_be_started_is_bad(self) -> Any:
+        """The next run is another attempt."""
+        impossible = probe("/bin/echo", "x" * 10_000_000)
+        for _ in range(2):
+            found = yield impossible()
+            self.assertEqual(found, Result(False, "could not be started: [Errno 7] Argument list too long"))
+
+    @inlineCallbacks
+    def test_what_nobody_wants_any_more_when_it_is_started(self) -> Any:
+        """Is killed then."""
+        began = time.monotonic()
+        hanging = probe("sleep", "1000")
+        for _ in range(10):
+            running = hanging()
+            running.addErrback(lambda _: None)
+            running.cancel()
+            self.assertTrue(hanging.busy)
+            yield self.until(lambda: not hanging.busy)
+        self.assertLess(time.monotonic() - began, 30)
+
+    @inlineCallbacks
     def test_a_run_that_does_not_end_is_joined_by_no_other(self) -> Any:
         """It is bad at once instead."""
         slow = shell("sleep 0.5")
@@ -128,7 +150,7 @@ class CommandTests(TestCase):
         threads = len(os.listdir("/proc/self/task"))
         probes = [probe("sleep", "1000") for _ in range(50)]
         running = [each() for each in probes]
-        self.assertEqual(len(os.listdir("/proc/self/task")), threads)
+        yield self.until(lambda: len(os.listdir("/proc/self/task")) == threads)
         for each in running:
             each.addErrback(lambda _: None)
             each.cancel()
@@ -138,6 +160,22 @@ class CommandTests(TestCase):
         found = yield DeferredList(done)
         self.assertTrue(all(result.good for _, result in found))
         yield self.until(lambda: len(os.listdir("/proc/self/fd")) == before)
+
+    @inlineCallbacks
+    def test_nothing_is_left_to_the_garbage_collector(self) -> Any:
+        """Which stops everything for a while: neither by those that have ended, nor by those that were killed."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for text in ("exit 0", "echo here; exit 1", "sleep 1000", "yes", "/nonexistent"):
+            each = shell(text)
+            for _ in range(5):
+                yield within(0.2, reactor, each()).addErrback(lambda failure: failure.trap(TimeoutError) and None)
+                yield self.until(lambda each=each: not each.busy)  # type: ignore[misc]
+        yield deferLater(reactor, 0.05)
+        del each
+        left = [found for found in gc.get_objects() if type(found).__module__ == "carptwist.checks.command"]
+        self.assertEqual(left, [])
 
     @inlineCallbacks
     def test_one_that_begins_when_another_one_ends_is_left_alone(self) -> Any:

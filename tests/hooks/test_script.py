@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -55,11 +56,39 @@ class ActionTests(SynchronousTestCase):
         self.assertEqual(outcome.output, KEPT_OUTPUT * "x")
         self.assertTrue(outcome.succeeded)
 
+    def test_a_flood_without_end_is_killed_at_the_timeout(self) -> None:
+        """It stands still in the pipe, and takes nothing of the disk, and of the daemon's time little."""
+        descriptors = len(os.listdir("/proc/self/fd"))
+        began = time.process_time()
+        outcome = run(["yes"], {}, 1)
+        self.assertLess(time.process_time() - began, 0.5)
+        self.assertTrue(outcome.timed_out)
+        self.assertLess(outcome.seconds, 5)
+        self.assertEqual(outcome.output, (KEPT_OUTPUT // 2 * "y\n").strip())
+        self.assertEqual(len(os.listdir("/proc/self/fd")), descriptors)
+
+    def test_a_child_that_keeps_the_output_open_is_not_waited_for(self) -> None:
+        """The command has ended when it has ended."""
+        outcome = run(["/bin/sh", "-c", "echo here; sleep 30 & exit 5"], {}, 20)
+        self.assertEqual((outcome.code, outcome.output), (5, "here"))
+        self.assertLess(outcome.seconds, 10)
+
+    def test_an_output_that_is_closed(self) -> None:
+        """Is not the end."""
+        outcome = run(["/bin/sh", "-c", "exec >&- 2>&-; sleep 0.3; exit 6"], {}, 20)
+        self.assertEqual((outcome.code, outcome.output), (6, ""))
+
     def test_what_does_not_exist(self) -> None:
         """Is no exception."""
         outcome = run(["/nonexistent/program"], {}, 10)
+        self.assertEqual(outcome.code, 127)
+        self.assertIn("/nonexistent/program", outcome.output)
+
+    def test_what_cannot_be_started(self) -> None:
+        """Nor is that."""
+        outcome = run(["/bin/echo", "x" * 10_000_000], {}, 10)
         self.assertIsNone(outcome.code)
-        self.assertIn("/nonexistent/program", str(outcome))
+        self.assertEqual(str(outcome), "could not be started: [Errno 7] Argument list too long")
 
     def test_a_signal(self) -> None:
         """Is named."""
@@ -201,7 +230,7 @@ class HooksTests(TestCase):
         def check(_: object) -> None:
             self.assertEqual(self.lines(), ["1@em0 MASTER"])
             self.assertEqual(self.logged[0], "carp: hook test: 1@em0 MASTER: exit code 7: no luck")
-            self.assertIn("could not be started", self.logged[1])
+            self.assertIn("carp: hook gone: 1@em0 MASTER: exit code 127: ", self.logged[1])
 
         return hooks.finish().addCallback(check)
 
