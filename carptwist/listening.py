@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ def in_our_name(listen: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
 
 def _listen(reactor: Any, path: Path, mode: int, factory: IProtocolFactory) -> Deferred[IListeningPort]:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _bury(path)
     endpoint = UNIXServerEndpoint(reactor, str(path), mode=mode, wantPID=True)
     # The mode comes after the binding: until then nobody else may connect.
     umask = os.umask(0o777 & ~mode)
@@ -37,6 +39,32 @@ def _listen(reactor: Any, path: Path, mode: int, factory: IProtocolFactory) -> D
     finally:
         os.umask(umask)
     return listening
+
+
+def _bury(path: Path) -> None:
+    """Remove what somebody has left who listens no more.
+
+    Twisted keeps the number of the process that listens, in a lock, and takes it for held while there is a process of
+    that number: one that was killed and not waited for, or any other one. In a container, where numbers begin anew, it
+    may be this one. Who tries to connect knows."""
+    lock = Path(f"{path}.lock")
+    if not lock.is_symlink() or _is_heard(path):
+        return
+    if path.is_socket():
+        path.unlink()
+    lock.unlink()
+
+
+def _is_heard(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.setblocking(False)
+        try:
+            caller.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # too many wait there; or nobody can know
+    return True
 
 
 class Door(NamedTuple):

@@ -67,6 +67,45 @@ class ListenTests(TestCase):
         yield port.stopListening()
 
     @inlineCallbacks
+    def test_the_number_of_the_dead_may_be_anybodys(self) -> Generator[Deferred[Any], Any, None]:
+        """This process's, in a container that was started anew; another one's; that of a child whom nobody buries."""
+        self.path.parent.mkdir()
+        dead = os.fork()
+        if dead == 0:
+            os._exit(0)
+        self.addCleanup(os.waitpid, dead, 0)
+        os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)
+        for number in (os.getpid(), os.getppid(), dead):
+            with socket.socket(socket.AF_UNIX) as left:
+                left.bind(str(self.path))
+            os.symlink(str(number), f"{self.path}.lock")
+            port = yield self.listen()
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(self.path))
+            yield port.stopListening()
+            self.assertEqual(list(self.path.parent.iterdir()), [])
+
+    @inlineCallbacks
+    def test_a_lock_alone(self) -> Generator[Deferred[Any], Any, None]:
+        """Of one who died before it listened, or whose socket somebody has removed, keeps nobody away."""
+        self.path.parent.mkdir()
+        os.symlink(str(os.getpid()), f"{self.path}.lock")
+        port = yield self.listen()
+        yield port.stopListening()
+
+    @inlineCallbacks
+    def test_who_is_too_busy_to_answer_lives(self) -> Generator[Deferred[Any], Any, None]:
+        """It lets nobody in for now, and is not robbed of its socket."""
+        self.path.parent.mkdir()
+        with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as caller:
+            busy.bind(str(self.path))
+            busy.listen(0)
+            os.symlink(str(os.getpid()), f"{self.path}.lock")
+            caller.connect(str(self.path))
+            yield self.assertFailure(self.listen(), CannotListenError)
+        self.assertTrue(self.path.is_socket())
+
+    @inlineCallbacks
     def test_a_second_listener_fails(self) -> Generator[Deferred[Any], Any, None]:
         """And harms the first one in nothing."""
         port = yield self.listen()
