@@ -6,6 +6,7 @@ Each of these is a job on the agenda of the virtual host; what is not so any mor
 from __future__ import annotations
 
 import errno
+from math import inf
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
@@ -33,6 +34,7 @@ class Speech:
         self._left: dict[int, float] = {}  # of the families that did since it became MASTER, when the last one was sent
         self._unsaid: Advertise | None = None
         self._again = Deadline(clock, self._try_again)
+        self.until = inf  # of a farewell, while it is said: its tenure has ended by then
         self._vhost = vhost
         self._clock = clock
 
@@ -119,7 +121,9 @@ class Speech:
     def bow_out(self, farewell: Advertise, until: float) -> None:
         """:param until: when the others count on no master any more."""
         if self.has_been_heard and self._clock.seconds() < until:
+            self.until = until
             self.advertise(farewell)
+            self.until = inf
         # Else nobody takes us for the master, or nobody any more: a farewell would dethrone the one that there is.
 
     def announce(self) -> None:

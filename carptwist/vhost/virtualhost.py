@@ -124,7 +124,7 @@ class VirtualHost:
 
     @property
     def until(self) -> float:
-        return self.custody.tenure.until
+        return min(self.custody.tenure.until, self.speech.until)
 
     @property
     def obstacles(self) -> tuple[str, ...]:

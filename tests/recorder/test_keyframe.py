@@ -31,7 +31,7 @@ KNOWN = {
     "(replay)",
     "Custody": "held tenure _retry _retry_seconds (_vhost _plane _clock)",
     "Connection": "link voice (_vhost _roster _outlook)",
-    "Speech": "_left _unsaid _again (_vhost _clock)",
+    "Speech": "_left _unsaid _again (until _vhost _clock)",
     "Machine": "settings preempt bearing state reason since last_resort _abandoned _demotion _master_down "
     "_advertise_at _repeat_announcement_at "
     "_announced_at _lapses_at _listens_until (effective_advskew demote pace lease _interval _limit _timeout)",

@@ -106,6 +106,15 @@ class WillTests(GuardedCase):
         self.assertFalse(self.vhost.holding)
         self.assertEqual(self.plane.refreshed[-1][1], until)
 
+    def test_a_farewell_has_an_end_too(self) -> None:
+        """Who is stopped just before its bow-out does not dethrone, when it goes on, whoever has taken over."""
+        self.become_master()
+        lease, said = self.vhost.until, list[float]()
+        self.voice.when_advertising = lambda: said.append(self.vhost.until)
+        self.vhost.stop()
+        self.assertEqual(said, [lease])
+        self.assertEqual(self.vhost.until, float("inf"))
+
     def test_held_up_by_its_plane(self) -> None:
         """What waited behind a plane at work for longer than the lease is left unsaid."""
         self.become_master()
