@@ -336,6 +336,9 @@ def _device_settings(parent: str) -> list[tuple[str, str, int]]:
         ("ipv6", "accept_ra", 0),
         ("ipv6", "autoconf", 0),
         ("ipv6", "proxy_ndp", 0),
+        # Where an address expires the kernel says twice, with the virtual MAC, that it leaves its group: by default the
+        # second time up to a second later, when others may be MASTER, and switches have learned so.
+        ("ipv6", "mldv2_unsolicited_report_interval", 10),
         ("ipv4", "arp_ignore", 8),
         ("ipv4", "arp_announce", 2),
         ("ipv4", "proxy_arp", 0),

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 
 from carptwist.config.schema import PlaneKind
 from carptwist.interfaces import IPlane
+from carptwist.lab.watcher import Watcher
 from tests.planes.host import SHARED, HostTestCase, config
 
 Step = Generator[Deferred[Any], Any, None]
@@ -68,6 +69,24 @@ class ExpiryTests(ExpiringCase):
             yield self.until(lambda: not self.here_now(), "they have gone")
             yield self.until(lambda: not any(map(self.is_local, ADDRESSES)), "they are not the host's own")
             yield plane.withdraw()
+
+    @inlineCallbacks
+    def test_nothing_is_said_afterwards(self) -> Step:
+        """What the kernel has to say with the virtual MAC when an address expires it says at once, and the repetition
+        too."""
+        plane = self.plane()
+        yield plane.prepare()
+        interval = f"ipv6.conf.{self.device()}.mldv2_unsolicited_report_interval"
+        self.assertLess(int(self.here.namespace.sysctl(interval)), 100)  # milliseconds
+        with Watcher(self.lan, ADDRESSES) as watcher:
+            yield plane.hold()
+            plane.refresh(1, self.now() + 9)
+            yield self.until(lambda: not self.here_now(), "they have gone")
+            gone = time.time()
+            yield self.pause(1.2)
+            self.assertTrue(watcher.sightings)
+            self.assertEqual([seen for seen in watcher.sightings if seen.at > gone + 0.3], [])
+        yield plane.withdraw()
 
     @inlineCallbacks
     def test_refreshed_too_late(self) -> Step:
