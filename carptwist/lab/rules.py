@@ -113,11 +113,11 @@ def _stray(
             return None
     before = bisect_right(times, sighting.at) - 1
     if before < 0:
-        return None if _was_open(lan, sighting, all_of_vhid) else "and had never advertised"
+        return None if _was_open(lan, sighting, all_of_vhid, late) else "and had never advertised"
     last = own[before]
     age = sighting.at - last.at
     if last.bows_out or age > 3 * last.interval + GRACE_SECONDS:
-        if age > 2 * GRACE_SECONDS and _was_open(lan, sighting, all_of_vhid):
+        if age > 2 * GRACE_SECONDS and _was_open(lan, sighting, all_of_vhid, late):
             return None
         if not last.bows_out:
             return f"{age:.2f} s after its last advertisement"
@@ -135,9 +135,10 @@ def _stray(
     return None
 
 
-def _was_open(lan: Lan, sighting: Sighting, all_of_vhid: list[Advertised]) -> bool:
+def _was_open(lan: Lan, sighting: Sighting, all_of_vhid: list[Advertised], late: Callable[[float], float]) -> bool:
     """Whether just before another host that is heard there bowed out, or began to be master."""
     before: Advertised | None = None
+    since = sighting.at - GRACE_SECONDS - late(sighting.at)
     for each in all_of_vhid:
         if each.at > sighting.at:
             break
@@ -146,7 +147,7 @@ def _was_open(lan: Lan, sighting: Sighting, all_of_vhid: list[Advertised]) -> bo
         ):
             continue
         begins = before is None or before.bows_out or before.host != each.host
-        if (begins or each.bows_out) and each.at >= sighting.at - GRACE_SECONDS:
+        if (begins or each.bows_out) and each.at >= since:
             return True
         before = each
     return False
