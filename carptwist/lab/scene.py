@@ -160,11 +160,17 @@ class Scene:
         lines += [f"client: {address} is at {mac}" for address, mac in self.client.neighbors().items()]
         return [*lines, *(daemon.tail() for daemon in self.daemons.values())]
 
-    def offences(self) -> list[str]:
-        """What was seen so far that must never be: see :mod:`carptwist.lab.rules`; and what was not seen at all."""
+    def offences(self, stood_still: Callable[[float], float] = lambda at: 0.0) -> list[str]:
+        """What was seen so far that must never be: see :mod:`carptwist.lab.rules`; and what was not seen at all.
+
+        :param stood_still: for how many seconds a host has not heard what is heard at a moment, as it was stopped.
+        """
         macs = {address: virtual_mac(vhid) for address, vhid in self.shared.items()}
         unseen = [f"the watcher has missed {self.watcher.dropped} frames"] if self.watcher.dropped else []
-        return [*unseen, *leaks(self.watcher, macs), *strays(self.watcher, self.uncertainty), *usurpers(self.watcher)]
+        return [*unseen, *leaks(self.watcher, macs), *self._strays(stood_still), *usurpers(self.watcher)]
+
+    def _strays(self, stood_still: Callable[[float], float]) -> list[str]:
+        return strays(self.watcher, lambda at: self.uncertainty(at) + stood_still(at))
 
     def wrong_caches(self) -> list[str]:
         """The shared addresses that the client has another MAC for than the virtual one, as text."""

@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 from carptwist.lab.lan import Partition
 from carptwist.lab.namespaces import LabError
+from carptwist.lab.rules import GRACE_SECONDS
 from carptwist.lab.scene import SHARED4, SHARED6, Scene
 from carptwist.simulation.breaker import Schedule
 from carptwist.simulation.scenario import Cable, CableEvent, Demote, Divide, Event, Heal, HostEvent, Order
@@ -70,6 +71,8 @@ class Ordeal:
         self._met = 0.0  # when a cable or the LAN was mended
         self._apart: set[str] = set()
         self._crashed: set[str] = set()
+        self._stopped: dict[str, float] = {}  # when
+        self._stalls: list[tuple[float, float]] = []  # from, until
         self._asking: list[threading.Thread] = []
         self._acts: dict[Order, Callable[[str], object]] = {
             Order.START: self._start,
@@ -99,7 +102,7 @@ class Ordeal:
                 self._happen(scheduled.event)
             self._heal()
             self._end()
-            self.offences += self._scene.offences()
+            self.offences += self._scene.offences(self._stood_still)
             if self.offences:
                 self.offences += self._tails()
         return self.offences
@@ -127,6 +130,11 @@ class Ordeal:
             raise ValueError(f"not in a lab: {event}")
 
     def _signal(self, name: str, number: signal.Signals) -> None:
+        now = time.time()
+        if number is signal.SIGSTOP:
+            self._stopped.setdefault(name, now)
+        elif number is signal.SIGCONT and name in self._stopped:
+            self._stalls.append((self._stopped.pop(name), now))
         child = self._scene.daemons[name].child
         if child is not None and child.running:
             child.signal(number)
@@ -252,6 +260,9 @@ class Ordeal:
         if seconds > allowed + late:
             who, since = " and ".join(together.hosts), together.first - self._began
             self.offences.append(f"{who} had the addresses together for {seconds:.3f} s, from {since:.3f} s on")
+
+    def _stood_still(self, at: float) -> float:
+        return max((end - begin for begin, end in self._stalls if end <= at <= end + GRACE_SECONDS), default=0.0)
 
     def _is_heard(self, name: str) -> bool:
         return self._has_link(name) and name not in self._apart

@@ -1,4 +1,4 @@
-"""Drawn schedules of failures on real daemons: a few of those that ``make soak LAB=1`` performs without an end."""
+"""Drawn schedules of failures on real daemons: one of those that ``make soak LAB=1`` performs without an end."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from carptwist.simulation.breaker import draw_tangible
 from carptwist.simulation.scenario import Heal, HostEvent, Order, Scheduled
 from tests.lab.ordeal import Ordeal
 
-#: Of two and of three hosts.
-SEEDS = (0, 3)
+#: Of three hosts.
+SEED = 3
 
 
 class OrdealTests(unittest.TestCase):
-    def test_drawn_schedules(self) -> None:
+    def test_a_drawn_schedule(self) -> None:
         """Nobody has the addresses beside another one, all comes to one owner, and nothing is left."""
-        for seed in SEEDS:
-            ordeal = Ordeal(draw_tangible(seed))
-            self.assertEqual(ordeal.perform(), [], f"seed {seed}")
-            self.assertGreaterEqual(ordeal.healed_after, 0.0)
+        ordeal = Ordeal(draw_tangible(SEED))
+        self.assertEqual(ordeal.perform(), [])
+        self.assertGreaterEqual(ordeal.healed_after, 0.0)
 
     def test_daemons_without_guards(self) -> None:
         """What breaks the rules is told: nobody takes the addresses of a killed daemon away."""
