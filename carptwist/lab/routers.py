@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 from importlib import resources
 from typing import Any
 
@@ -156,6 +157,15 @@ class Routers:
         """How many TCP connections the kernel of a router knows of."""
         with self.scene.hosts[name].namespace, NFCTSocket() as table:
             return sum(_protocol(entry) == socket.IPPROTO_TCP for entry in table.dump())
+
+    def known(self, name: str) -> int:
+        """How many connections the conntrackd of a router knows from the other one."""
+        with tempfile.TemporaryFile() as output:
+            words = [program("conntrackd"), "-C", "conntrackd.conf", "-s", "cache"]
+            self.scene.hosts[name].run(words, stdout=output, env=_environment()).wait()
+            output.seek(0)
+            found = re.search(rb"^cache:external.*?(\d+)$", output.read(), re.MULTILINE)
+        return int(found[1]) if found is not None else 0
 
     def transfer(self) -> Transfer:
         """A connection from the client through the master to the server, begun now."""
