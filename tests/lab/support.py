@@ -114,6 +114,9 @@ class SceneTestCase(unittest.TestCase):
             lambda: scene.hosts[name].interfaces(only_up=True) == ["lo", "em0"],
             f"{name} has cleaned up after its predecessor",
         )
+        # Before it listens its kernel complains of what it is sent.
+        scene.daemons[name].expect("carp: control starting")
+        scene.daemons[name].status()
         scene.lan.heal(scene.hosts[name])
 
     def assert_timely(

@@ -110,6 +110,7 @@ class ExampleTests(SceneTestCase):
         text = text.replace("/root/carpcontrol.sh", str(script)) + f"unix = {pipe}\n"
         daemon = scene.daemon("a", "[carp]\n" + text)
         daemon.expect("carp: hook carpcontrol: 1@em0 MASTER: exit code 0: serving 1@em0")
+        scene.await_master("a")  # the hook may have been before its first word
         daemon.stop()
         told = [line.partition("carp: hook ")[2] for line in daemon.text().splitlines() if "carp: hook " in line]
         self.assertEqual(
