@@ -49,9 +49,9 @@ def strays(watcher: Watcher, late: Callable[[float], float] = lambda at: 0.0) ->
 def usurpers(watcher: Watcher) -> list[str]:
     """The advertisements that a host sent although it had heard a better one a moment before, as text."""
     found = []
-    spoken: dict[tuple[int, int], list[Advertised]] = {}
+    spoken: dict[int, list[Advertised]] = {}
     for each in watcher.advertisements:
-        spoken.setdefault((each.vhid, each.family), []).append(each)
+        spoken.setdefault(each.vhid, []).append(each)
     for together in spoken.values():
         times = [each.at for each in together]
         for mine in together:
@@ -59,7 +59,8 @@ def usurpers(watcher: Watcher) -> list[str]:
                 continue
             # Whoever was better but has said nothing for that long may have been timed out.
             begin = bisect_right(times, mine.at - 3 * mine.advbase)
-            # A host's last word counts: one that was demoted since is no longer better.
+            # A host's last word counts, in either family: one that was demoted since is no longer better, though who
+            # hears that by IPv4 may be MASTER before it has said so by IPv6.
             latest = {other.host: other for other in together[begin : bisect_left(times, mine.at)]}
             better = next((other for other in latest.values() if _usurps(watcher, mine, other)), None)
             if better is not None and better.at < mine.at - GRACE_SECONDS:

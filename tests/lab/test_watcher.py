@@ -234,6 +234,23 @@ class WatcherTests(SceneTestCase):
         (found,) = usurpers(self.s.watcher)
         self.assertIn("b advertised vhid 1 every 1.39 s", found)
 
+    def test_the_last_word_in_either_family(self) -> None:
+        """Who hears by IPv4 that a master is slower now may be MASTER before that one has said so by IPv6."""
+        mac = parse_mac(virtual_mac(1))
+        by_ipv6 = {
+            advskew: frame6(Advertisement(1, advskew, 1, 0, 4711, bytes(20)), source_mac=mac, source=OWN6)
+            for advskew in (0, 100)
+        }
+        self.send("a", speech(), by_ipv6[0])
+        time.sleep(LATER)
+        self.send("a", speech(advskew=200))
+        self.send("b", by_ipv6[100])
+        self.assertEqual(usurpers(self.s.watcher), [])
+        self.send("a", speech(), by_ipv6[0])
+        time.sleep(LATER)
+        self.send("b", by_ipv6[100])
+        self.assertEqual(len(usurpers(self.s.watcher)), 1)
+
     def test_other_vhids(self) -> None:
         """What is said about one vhid is nothing to another."""
         self.send("a", speech(advskew=100, vhid=1))
