@@ -32,6 +32,20 @@ class ListenTests(TestCase):
     def listen(self, mode: int = 0o600) -> Deferred[Any]:
         return listen(reactor, str(self.path), mode, Factory.forProtocol(Protocol))
 
+    def leave(self, number: int) -> None:
+        """What a process of this number has left that listens no more: the socket, and the lock that names it."""
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(self.path))
+        os.symlink(str(number), f"{self.path}.lock")
+
+    @inlineCallbacks
+    def succeed(self) -> Generator[Deferred[Any], Any, None]:
+        """Listen there, be found, and stop."""
+        port = yield self.listen()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.path))
+        yield port.stopListening()
+
     @inlineCallbacks
     def test_the_mode_is_the_one_asked_for(self) -> Generator[Deferred[Any], Any, None]:
         """Whatever the process's umask, which stays as it was."""
@@ -58,13 +72,8 @@ class ListenTests(TestCase):
         if dead == 0:
             os._exit(0)
         os.waitpid(dead, 0)
-        with socket.socket(socket.AF_UNIX) as left:
-            left.bind(str(self.path))
-        os.symlink(str(dead), f"{self.path}.lock")
-        port = yield self.listen()
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(self.path))
-        yield port.stopListening()
+        self.leave(dead)
+        yield self.succeed()
 
     @inlineCallbacks
     def test_the_number_of_the_dead_may_be_anybodys(self) -> Generator[Deferred[Any], Any, None]:
@@ -76,13 +85,8 @@ class ListenTests(TestCase):
         self.addCleanup(os.waitpid, dead, 0)
         os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)
         for number in (os.getpid(), os.getppid(), dead):
-            with socket.socket(socket.AF_UNIX) as left:
-                left.bind(str(self.path))
-            os.symlink(str(number), f"{self.path}.lock")
-            port = yield self.listen()
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(self.path))
-            yield port.stopListening()
+            self.leave(number)
+            yield self.succeed()
             self.assertEqual(list(self.path.parent.iterdir()), [])
 
     @inlineCallbacks
