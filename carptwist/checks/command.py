@@ -32,13 +32,8 @@ from zope.interface import implementer
 
 from carptwist.aside import aside
 from carptwist.checks.health import Result
+from carptwist.output import PAUSE_SECONDS, Output
 from carptwist.spawning import Spawned, observed
-
-#: Octets of output that are kept for the log.
-KEPT_OUTPUT = 2000
-#: Octets that are read at a time, and, at the latest after so many, the seconds between two reads.
-CHUNK = 2**16
-PAUSE_SECONDS = 0.01
 
 _log = Logger()
 
@@ -95,7 +90,7 @@ class _Run:
     def _started(self, process: Spawned) -> None:
         self._process = process
         self._end = _Readable(self._reactor, process.end, self._ended)
-        self._output = _Output(self._reactor, process.output)
+        self._output = _Listening(self._reactor, process.output)
         if self._wanted is None:
             self._kill()
 
@@ -182,37 +177,27 @@ def _nothing() -> None:
     """It is over."""
 
 
-class _Output:
-    """What a command says: the beginning of it."""
+class _Listening:
+    """What a command says, read whenever there is something."""
 
     def __init__(self, reactor: Any, descriptor: int) -> None:
         self._reactor = reactor
-        self._kept = bytearray()
-        self._unread = 0
+        self._output = Output(descriptor)
         self._pause: IDelayedCall | None = None
         self._pipe = _Readable(reactor, descriptor, self._read)
 
     def close(self) -> str:
         """Read no more than what there is already; the beginning of it all."""
         if self._pipe.fileno() >= 0:
-            self._take()
+            self._output.take()
         if self._pause is not None and self._pause.active():
             self._pause.cancel()
         self._pipe.close()
-        return self._kept.decode(errors="replace").strip()
+        return str(self._output)
 
     def _read(self) -> None:
-        if not self._take():
+        if not self._output.take():
             self._pipe.close()  # nobody can write any more
-        elif len(self._kept) >= KEPT_OUTPUT:
+        elif self._output.is_full:
             self._reactor.removeReader(self._pipe)
             self._pause = self._reactor.callLater(PAUSE_SECONDS, self._reactor.addReader, self._pipe)
-
-    def _take(self) -> bool:
-        """Read once. Whether more may come."""
-        try:
-            octets = os.read(self._pipe.fileno(), CHUNK)
-        except BlockingIOError:
-            return True
-        self._kept += octets[: KEPT_OUTPUT - len(self._kept)]
-        return bool(octets)

@@ -20,13 +20,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from carptwist.output import PAUSE_SECONDS, Output
 from carptwist.spawning import observed
-
-#: Octets of output that are kept.
-KEPT_OUTPUT = 2000
-#: Octets that are read at a time, and the seconds between two reads once so many are kept.
-CHUNK = 2**16
-PAUSE_SECONDS = 0.01
 
 
 class Outcome(NamedTuple):
@@ -73,32 +68,32 @@ class _Process:
     """A command at work, until :meth:`close`."""
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._pid, self._end, self._output = observed(words, environment)
-        self._kept = bytearray()
+        self._pid, self._end, self._pipe = observed(words, environment)
+        self._output = Output(self._pipe)
 
     def ends(self, until: float) -> bool:
         """Whether it has ended by then, in seconds of the monotonic clock; what it says meanwhile is read."""
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
-        poll.register(self._output, select.POLLIN)
+        poll.register(self._pipe, select.POLLIN)
         while (left := until - time.monotonic()) > 0:
             ready = [descriptor for descriptor, _ in poll.poll(math.ceil(1000 * left))]
             if self._end in ready:
                 return True
-            if self._output in ready:
-                if not self._take():
-                    poll.unregister(self._output)  # nobody can write any more
-                elif len(self._kept) >= KEPT_OUTPUT:
+            if self._pipe in ready:
+                if not self._output.take():
+                    poll.unregister(self._pipe)  # nobody can write any more
+                elif self._output.is_full:
                     time.sleep(PAUSE_SECONDS)  # a flood stands still in the pipe
         return False
 
     def close(self) -> tuple[int, str]:
         """Kill it, if it has not ended; -> its exit code, and the beginning of what it has said."""
         code = self._kill()
-        self._take()
+        self._output.take()
         os.close(self._end)
-        os.close(self._output)
-        return code, self._kept.decode(errors="replace").strip()
+        os.close(self._pipe)
+        return code, str(self._output)
 
     def _kill(self) -> int:
         pid, status = os.waitpid(self._pid, os.WNOHANG)
@@ -106,12 +101,3 @@ class _Process:
             os.killpg(self._pid, signal.SIGKILL)
             _, status = os.waitpid(self._pid, 0)
         return os.waitstatus_to_exitcode(status)
-
-    def _take(self) -> bool:
-        """Read once. Whether more may come."""
-        try:
-            octets = os.read(self._output, CHUNK)
-        except BlockingIOError:
-            return True
-        self._kept += octets[: KEPT_OUTPUT - len(self._kept)]
-        return bool(octets)

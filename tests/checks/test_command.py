@@ -14,8 +14,9 @@ from twisted.internet.defer import Deferred, DeferredList, TimeoutError, inlineC
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from carptwist.checks.command import KEPT_OUTPUT, CommandProbe
+from carptwist.checks.command import CommandProbe
 from carptwist.checks.health import Result
+from carptwist.output import KEPT_OUTPUT
 from carptwist.patience import within
 
 

@@ -13,8 +13,9 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from carptwist.config.reactions import HookConfig
-from carptwist.hooks.action import KEPT_OUTPUT, run
+from carptwist.hooks.action import run
 from carptwist.hooks.script import Change, Hooks, command
+from carptwist.output import KEPT_OUTPUT
 from carptwist.plugins.hook import Outcome
 
 MASTER = Change("1", "em0", "BACKUP", "MASTER", "master timed out; rm -rf /")
