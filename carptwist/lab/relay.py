@@ -36,8 +36,9 @@ class Relay:
         child = host.run(argv, env=env, directory=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert child.process.stdout is not None
         reader = threading.Thread(target=self._read, args=(host.name, child.process.stdout), daemon=True)
-        reader.start()
+        # First: whoever sees the command's first line may interrupt it, and it is to end in good order.
         self._children.append((child, reader))
+        reader.start()
         return child
 
     def wait(self) -> list[int]:
@@ -66,7 +67,8 @@ class Relay:
     def _drain(self) -> None:
         # What a command has left running in the background may hold the pipe for ever.
         for _, reader in self._children:
-            reader.join(1.0)
+            if reader.is_alive():  # an interrupt may have come before it was started
+                reader.join(1.0)
 
     def _read(self, name: str, pipe: IO[bytes]) -> None:
         with pipe:
