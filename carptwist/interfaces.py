@@ -21,6 +21,7 @@ from carptwist.config.reactions import HookConfig
 from carptwist.config.schema import LinkConfig, VirtualHostConfig
 from carptwist.election.counter import Counter
 from carptwist.election.effects import Advertise
+from carptwist.election.memory import Room
 from carptwist.election.replay import Replay
 
 if TYPE_CHECKING:
@@ -331,7 +332,7 @@ class ISurroundings(Interface):
     def outside(work: Callable[[], Any]) -> Deferred[None]:
         """Have somebody else do something. Fires when it is done; an exception of ``work`` is that of the Deferred."""
 
-    def memory(capacity: Callable[[], int]) -> Replay:
+    def memory(room: Room) -> Replay:
         """What remembers the advertisements of one vhid."""
 
     def authority(interface: str, authority: IAuthority) -> IAuthority:

@@ -21,8 +21,8 @@ from typing import NamedTuple
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.counters import Counters
-from carptwist.vhost.deadline import Deadline
 
 LOOK_SECONDS = 0.5
 #: So late a timer is told of.
@@ -85,7 +85,7 @@ class Lateness:
         self._look = look
         self._due = 0.0
         self._before = look()
-        self._deadline = Deadline(clock, self._judge)
+        self._deadline = Alarm(clock, self._judge)
 
     def start(self) -> None:
         """Begin."""

@@ -29,7 +29,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from carptwist.election.effects import Became
 from carptwist.interfaces import INotebook
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.roster import Occurrence
 from carptwist.vhost.virtualhost import VirtualHost
 
@@ -61,7 +61,7 @@ class History:
         self._subscribers: list[Subscriber] = []
         self._unwritten: list[Event] = []
         self._appended = MOST_APPENDED  # the first writing replaces: what is there may have a torn end
-        self._flush = Deadline(clock, self._write)
+        self._flush = Alarm(clock, self._write)
         self._second = 0
         self._refusals = 0
         self._unsaid = 0

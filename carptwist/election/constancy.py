@@ -41,12 +41,14 @@ class Habit(NamedTuple):
 
 
 class Constancy:
-    """The senders of one vhid, by their packed network address."""
+    """The senders of one vhid, by their packed network address. ``moving``: those that move, and so are not asked about
+    any more."""
 
-    __slots__ = ("_habits", "_repeating")
+    __slots__ = ("_habits", "_repeating", "moving")
 
     def __init__(self) -> None:
         self._habits: dict[bytes, Habit] = {}
+        self.moving: set[bytes] = set()
         self._repeating: set[bytes] = set()
 
     @property
@@ -57,6 +59,7 @@ class Constancy:
     def restore(self, habits: Iterable[tuple[bytes, Habit]]) -> None:
         """Know what was known of sources in a former life."""
         self._habits.update(habits)
+        self.moving.update(source for source, habit in self._habits.items() if habit.moves)
 
     def introduced(self, now: float, source: bytes, counter: int, *, network_control: bool, steady: float) -> bool:
         """A source was the first to use a counter; ``network_control``: with DSCP CS7. True if more is known now."""
@@ -71,13 +74,13 @@ class Constancy:
         moves = network_control or (len(kept) == _KEPT and now - kept[0][1] < steady)
         self._habits[source] = Habit(moves=True) if moves else Habit(False, kept)
         if moves:
+            self.moving.add(source)
             self._repeating.clear()  # those that go on repeating are back at once
         return True
 
     def may_repeat(self, source: bytes, counter: int) -> bool:
         """Whether a counter that is heard again from a source says nothing against it."""
-        habit = self._habits.get(source)
-        if habit is not None and habit.moves:
+        if source in self.moving:
             return False
         if not any(self._may_share(other, source, counter) for other in self._habits):
             return False

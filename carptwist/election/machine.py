@@ -145,7 +145,8 @@ class Machine:
     def deadline(self) -> float | None:
         """When the next tick is due; None: no timer runs."""
         if self._advertise_at is None:
-            return min(self._master_down.values(), default=None)
+            down = self._master_down
+            return min(down.values()) if down else None
         pending = [self._advertise_at]
         if self._repeat_announcement_at is not None:
             pending.append(self._repeat_announcement_at)
@@ -214,7 +215,7 @@ class Machine:
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed. Does nothing before :attr:`deadline`."""
-        if self.state is State.BACKUP:
+        if self.state is _BACKUP:
             # Either family's silence is enough: an address that nobody serves is what CARP is there to prevent.
             due = min(self._master_down.values(), default=float("inf"))
             if now < due:
@@ -372,7 +373,10 @@ class Machine:
             return self._take_over(now, "master will time out")
         if family in self.settings.families:
             # Only then: nothing would ever stop the timer of a family that we have no address of.
-            self._await_master(now, (family,), _promised(advbase, advskew))
+            if self.settings.advbase:
+                self._master_down[family] = now + self._timeout  # as below, whatever is promised
+            else:
+                self._await_master(now, (family,), _promised(advbase, advskew))
         return []
 
     def _leave_to_others(self, now: float, family: int, advbase: int, advskew: int) -> None:

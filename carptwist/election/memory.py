@@ -10,7 +10,7 @@
 A master that counts up costs one run, for as long as it goes on: it is never forgotten. A master that has
 heard nobody yet draws a random number for every advertisement: each is a single. What is held is measured in
 cells of 8 octets. There are no wrong answers: what is known was seen, and what was seen is known until
-seven eighths of the capacity were filled after it.
+seven eighths of its room were filled after it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 #: How finely the oldest is told from the rest.
@@ -34,6 +34,15 @@ _CELLS_OF_A_RUN = 2
 _OCTETS_OF_A_CELL = 8
 #: What comes before no counter.
 _NOTHING = -2
+
+
+class Room:
+    """How many ``cells`` each of several memories may take now."""
+
+    __slots__ = ("cells",)
+
+    def __init__(self, cells: int = MOST_CELLS) -> None:
+        self.cells = cells
 
 
 def fair_share(vhids: int) -> int:
@@ -69,34 +78,39 @@ class Generation:
         run = bisect_right(self._firsts, counter) - 1
         last = self._lasts[run] if run >= 0 else _NOTHING
         drawer = self._drawers[counter >> _DRAWER_SHIFT]
-        single = bisect_left(drawer, counter)
-        if counter <= last or (single < len(drawer) and drawer[single] == counter):
+        above = bisect_right(drawer, counter)
+        single = drawer[above - 1] if above else _NOTHING
+        if counter <= last or counter == single:
             return Place.AMONG
-        if counter == last + 1 or (single > 0 and drawer[single - 1] == counter - 1):
+        if counter - 1 in (last, single):
             return Place.NEXT
         return Place.ELSEWHERE
 
-    def add(self, counter: int, *, follows: bool = False) -> bool:
+    def add(self, counter: int, follows: bool = False) -> bool:
         """A counter was seen. Whether it was not known yet. ``follows``: the one before it is in another generation.
 
         As :meth:`place`, and in one go: this is done with every advertisement.
         """
-        run = bisect_right(self._firsts, counter) - 1
-        last = self._lasts[run] if run >= 0 else _NOTHING
+        last = _NOTHING
+        if self._firsts:
+            run = bisect_right(self._firsts, counter) - 1
+            if run >= 0:
+                last = self._lasts[run]
         drawer = self._drawers[counter >> _DRAWER_SHIFT]
-        single = bisect_left(drawer, counter)
-        if counter <= last or (single < len(drawer) and drawer[single] == counter):
+        above = bisect_right(drawer, counter)
+        single = drawer[above - 1] if above else _NOTHING
+        if counter <= last or counter == single:
             return False
         if counter == last + 1:
             self._lasts[run] = counter
-        elif single > 0 and drawer[single - 1] == counter - 1:
-            drawer.pop(single - 1)
+        elif counter == single + 1:
+            drawer.pop(above - 1)
             self.cells -= 1
-            self.add_run(counter - 1, counter)
+            self.add_run(single, counter)
         elif follows:
             self.add_run(counter, counter)
         else:
-            drawer.insert(single, counter)
+            drawer.insert(above, counter)
             self.cells += 1
         return True
 
@@ -149,13 +163,13 @@ class Generation:
 class Memory:
     """The counters that were seen for one vhid.
 
-    :param capacity: how many cells they may take now.
+    :param room: how many cells they may take now.
     """
 
-    __slots__ = ("_capacity", "_newest", "_older")
+    __slots__ = ("_newest", "_older", "_room")
 
-    def __init__(self, capacity: Callable[[], int] = lambda: MOST_CELLS) -> None:
-        self._capacity = capacity
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room or Room()
         self._older: deque[Generation] = deque(maxlen=GENERATIONS - 1)
         self._newest = Generation()
 
@@ -175,15 +189,16 @@ class Memory:
     def add(self, counter: int) -> bool:
         """A counter was seen. Whether it was not known yet."""
         follows = False
-        for generation in self._older:
-            place = generation.place(counter)
-            if place is Place.AMONG:
-                return False
-            follows = follows or place is Place.NEXT
+        if self._older:
+            for generation in self._older:
+                place = generation.place(counter)
+                if place is Place.AMONG:
+                    return False
+                follows = follows or place is Place.NEXT
         newest = self._newest
-        if not newest.add(counter, follows=follows):
+        if not newest.add(counter, follows):
             return False
-        if newest.cells * GENERATIONS >= self._capacity():
+        if newest.cells * GENERATIONS >= self._room.cells:
             self._older.append(newest)
             self._newest = Generation()
         return True

@@ -14,11 +14,12 @@ demote octet are forged at will: so the counter alone is looked at, but for the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, MutableSequence, Sequence
 from enum import Enum
 
 from carptwist.election.constancy import STEADY_SECONDS, Constancy
-from carptwist.election.memory import MOST_CELLS, Memory
+from carptwist.election.memory import Memory, Room
 
 #: Of our own counters these many cells are told apart from those of others: hours of them.
 _OWN_CELLS = 8192
@@ -39,27 +40,23 @@ _NEW = Verdict.NEW  # in Python 3.11 an attribute of an Enum costs as much as a 
 class Replay:
     """The advertisements of one vhid, ours included.
 
-    :param capacity: how many cells the memory may take now.
+    :param room: how many cells the memory may take now.
     """
 
     __slots__ = ("_habits_changed", "_news", "_own", "constancy", "memory", "when_changed")
 
-    def __init__(self, capacity: Callable[[], int] = lambda: MOST_CELLS) -> None:
-        self.memory = Memory(capacity)
+    def __init__(self, room: Room | None = None) -> None:
+        self.memory = Memory(room)
         self.constancy = Constancy()
         self.when_changed: Callable[[], object] = lambda: None
-        self._own = Memory(lambda: _OWN_CELLS)
-        self._news: list[tuple[int, int]] | None = None
+        self._own = Memory(Room(_OWN_CELLS))
+        self._news: MutableSequence[int] = deque(maxlen=0)
         self._habits_changed = False
 
-    def judge(
-        self, now: float, source: bytes, counter: int, *, network_control: bool, steady: float = STEADY_SECONDS
-    ) -> Verdict:
+    def judge(self, source: bytes, counter: int, network_control: bool) -> Verdict:
         """A valid advertisement was heard: ``network_control`` if with DSCP CS7."""
         if self.memory.add(counter):
-            self._note(counter)
-            changed = self.constancy.introduced(now, source, counter, network_control=network_control, steady=steady)
-            self._habits_changed = self._habits_changed or changed
+            self._news.append(counter)
             self.when_changed()
             return _NEW
         if counter in self._own:
@@ -68,29 +65,29 @@ class Replay:
             return Verdict.CONSTANT
         return Verdict.REPLAYED
 
+    def introduced(
+        self, now: float, source: bytes, counter: int, network_control: bool, steady: float = STEADY_SECONDS
+    ) -> None:
+        """What was just judged is new: see :mod:`carptwist.election.constancy`, and :attr:`Constancy.moving` for which
+        sources this can be left out."""
+        if self.constancy.introduced(now, source, counter, network_control=network_control, steady=steady):
+            self._habits_changed = True
+
     def sent(self, counter: int) -> None:
         """We sent an advertisement with this counter."""
         self._own.add(counter)
         if self.memory.add(counter):
-            self._note(counter)
+            self._news.append(counter)
             self.when_changed()
 
     def knows(self, counter: int) -> bool:
         """Whether an advertisement with this counter was seen."""
         return counter in self.memory
 
-    def _note(self, counter: int) -> None:
-        if self._news is None:
-            return
-        if self._news and self._news[-1][1] == counter - 1:
-            self._news[-1] = (self._news[-1][0], counter)
-        else:
-            self._news.append((counter, counter))
-
     # Writing down
 
-    def take_news(self) -> tuple[list[tuple[int, int]], bool]:
-        """The runs of counters that were seen since the last call, and whether the habits of sources have changed.
+    def take_news(self) -> tuple[Sequence[int], bool]:
+        """The counters that were seen since the last call, in that order, and whether habits of sources have changed.
 
         News is kept from the first call on: where nobody writes it down it takes no room.
         """

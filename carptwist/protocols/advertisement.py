@@ -35,7 +35,11 @@ from carptwist.wire.diagnosis import likeliest_cause
 from carptwist.wire.recognition import Recognition
 from carptwist.wire.refusal import Cause, Refusal
 
-_ETHERTYPE_IPV6 = b"\x86\xdd"
+# The first octet of the ethertype tells IPv6 from IPv4.
+_ETHERTYPE_AT, _OF_IPV6 = 12, 0x86
+
+# In Python 3.11 an attribute of an Enum costs as much as a call.
+_OFF, _UCARP = ReplayMode.OFF, Dialect.UCARP
 
 #: A refusal of one cause from one sender is logged at most this often.
 REFUSAL_LOG_SECONDS = 10.0
@@ -85,20 +89,21 @@ class AdvertisementProtocol:
         self._port = None
 
     def frame_received(self, frame: bytes) -> None:
-        if not self._roster.knobs.allow:
+        roster = self._roster
+        if not roster.knobs.allow:
             return
         heard = self._read(frame)
         if heard is None:
             return
-        counters = self._roster.counters
-        if frame[12:14] == _ETHERTYPE_IPV6:
+        counters = roster.counters
+        if frame[_ETHERTYPE_AT] == _OF_IPV6:
             counters.ipackets6 += 1
         else:
             counters.ipackets += 1
         if isinstance(heard, Refusal):
             self._refuse(heard)
             return
-        advertisement, family, source, *_ = heard
+        advertisement, family, source, _, _, _ = heard
         vhid, advskew, advbase, demote, counter, digest = advertisement
         vhost = self._vhosts.get(vhid)
         if vhost is None:
@@ -115,7 +120,8 @@ class AdvertisementProtocol:
             return
         if self._repetition.refuses(vhost, heard):
             return
-        implementation = self._recognise(heard)
+        recognition = self._recognitions.get((vhid, source)) or self._meet(vhid, source)
+        implementation = recognition.heard(heard)
         vhost.heard(Hearing(family, source, implementation, advbase, advskew, demote, counter, phrase))
 
     # Sending
@@ -135,7 +141,7 @@ class AdvertisementProtocol:
         if self._port is None:
             raise OSError(f"the packet socket on {self._interface} is closed")
         counter = vhost.counter.next(vhost.replay.knows)
-        if vhost.config.replay is not ReplayMode.OFF:
+        if vhost.config.replay is not _OFF:
             vhost.replay.sent(counter)
         self.destinations.send(vhost.config, family, self._framing(vhost, family, what, counter), vhost.until)
 
@@ -143,7 +149,7 @@ class AdvertisementProtocol:
         """The frames that :meth:`send` would send now, with a counter of their own. It counts as heard: who sends it
         may not be this daemon, and the next one must not believe it when it is sent again."""
         counter = vhost.counter.reserve(family)
-        if vhost.config.replay is not ReplayMode.OFF:
+        if vhost.config.replay is not _OFF:
             vhost.replay.sent(counter)
         framing = self._framing(vhost, family, what, counter)
         return self.destinations.frames(vhost.config, family, framing)
@@ -158,7 +164,7 @@ class AdvertisementProtocol:
             counter=counter,
             digest=self._authority.sign(vhost.config, counter),
         )
-        source_mac = carp.ucarp_mac(vhid) if vhost.config.dialect is Dialect.UCARP else carp.virtual_mac(vhid)
+        source_mac = carp.ucarp_mac(vhid) if vhost.config.dialect is _UCARP else carp.virtual_mac(vhid)
         dscp = self._roster.knobs.dscp
         frame = frame4 if family == 4 else frame6
         return lambda source, destination, destination_mac: frame(
@@ -179,14 +185,11 @@ class AdvertisementProtocol:
         else:
             self._roster.counters.opackets6 += 1
 
-    def _recognise(self, heard: Heard) -> str:
-        key = (heard.advertisement.vhid, heard.source)
-        recognition = self._recognitions.get(key)
-        if recognition is None:
-            if len(self._recognitions) >= MOST_RECOGNISED:
-                del self._recognitions[next(iter(self._recognitions))]
-            recognition = self._recognitions[key] = Recognition()
-        return recognition.heard(heard)
+    def _meet(self, vhid: int, source: bytes) -> Recognition:
+        if len(self._recognitions) >= MOST_RECOGNISED:
+            del self._recognitions[next(iter(self._recognitions))]
+        recognition = self._recognitions[vhid, source] = Recognition()
+        return recognition
 
     # Refusing
 

@@ -14,7 +14,6 @@ new to everybody; a kernel goes on from it, and so is heard again here.
 
 from __future__ import annotations
 
-from functools import cache
 from ipaddress import ip_address
 
 from twisted.internet.interfaces import IReactorTime
@@ -56,17 +55,17 @@ class Repetition:
 
     def refuses(self, vhost: VirtualHost, heard: Heard) -> bool:
         """Whether an advertisement must not be believed, because it was heard before."""
-        mode = vhost.config.replay
+        config, replay = vhost.config, vhost.replay
+        mode = config.replay
         if mode is _OFF:
             return False
-        verdict = vhost.replay.judge(
-            self._clock.seconds(),
-            heard.source,
-            heard.advertisement.counter,
-            network_control=heard.tos == _NETWORK_CONTROL,
-            steady=_steady_seconds(vhost.config.advbase, vhost.config.advskew),
-        )
+        (_, _, _, _, counter, _), _, source, _, _, tos = heard
+        network_control = tos == _NETWORK_CONTROL
+        verdict = replay.judge(source, counter, network_control)
         if verdict is _NEW:
+            if source not in replay.constancy.moving:
+                steady = max(STEADY_SECONDS, STEADY_INTERVALS * interval_seconds(config.advbase, config.advskew))
+                replay.introduced(self._clock.seconds(), source, counter, network_control, steady)
             return False
         if verdict is Verdict.CONSTANT:
             self._tell_constant(vhost, heard)
@@ -108,8 +107,3 @@ class Repetition:
             name=vhost.name,
             source=ip_address(heard.source),
         )
-
-
-@cache  # of at most 65,536 pairs, and asked for with every advertisement
-def _steady_seconds(advbase: int, advskew: int) -> float:
-    return max(STEADY_SECONDS, STEADY_INTERVALS * interval_seconds(advbase, advskew))

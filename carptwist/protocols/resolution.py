@@ -33,7 +33,7 @@ from ipaddress import ip_address
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 from carptwist.wire import arp, neighbor
 from carptwist.wire.ethernet import UNKNOWN, format_mac, is_group
 from carptwist.wire.internet import ANY6
@@ -84,7 +84,7 @@ class Resolution:
         self._own_mac = b""
         self._virtual: frozenset[bytes] = frozenset()
         self._neighbours: dict[bytes, _Neighbour] = {}
-        self._deadline = Deadline(clock, self._ask_who_is_due)
+        self._deadline = Alarm(clock, self._ask_who_is_due)
 
     def want(self, sources: Mapping[bytes, bytes], *, own_mac: bytes, virtual: frozenset[bytes]) -> None:
         """Know these addresses from now on, and no others. Everything is asked for anew, soon.

@@ -24,6 +24,7 @@ from carptwist import __version__
 from carptwist.config.schema import Knobs
 from carptwist.election.effects import Became
 from carptwist.election.machine import Machine
+from carptwist.election.memory import Room
 from carptwist.election.replay import Replay
 from carptwist.interfaces import IAuthority, INotebook, ISurroundings, ISystem
 from carptwist.node import Node, Read
@@ -32,7 +33,7 @@ from carptwist.recorder.recording import TapedAuthority, TapedReplay, TapedSyste
 from carptwist.recorder.records import REFUSED, Decision, Input, Record
 from carptwist.recorder.ring import VERSION, Writer
 from carptwist.recorder.tape import Tape, TapedClock
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.roster import Occurrence
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire.advertisement import read
@@ -76,7 +77,7 @@ class FlightRecorder:
         self._unwritten = 0
         self._has_complained = False
         self._keyframe_at = 0.0
-        self._next = Deadline(reactor, self._write)
+        self._next = Alarm(reactor, self._write)
 
     def node(self, knobs: Knobs, read: Read = read) -> Node:
         """A node that is recorded."""
@@ -114,8 +115,8 @@ class FlightRecorder:
         self.tape.afterwards(lambda: maybeDeferred(work).addBoth(tell))
         return told
 
-    def memory(self, capacity: Callable[[], int]) -> Replay:
-        return TapedReplay(self.tape, capacity)
+    def memory(self, room: Room) -> Replay:
+        return TapedReplay(self.tape, room)
 
     def authority(self, interface: str, authority: IAuthority) -> IAuthority:
         return TapedAuthority(self.tape, authority)

@@ -27,8 +27,8 @@ from carptwist.protocols.voice import Voice
 from carptwist.recorder import plain
 from carptwist.recorder.blanking import blanked
 from carptwist.vhost.agenda import Agenda
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.attachment import Attachment
-from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.peers import Peer
 from carptwist.vhost.tenure import Tenure
 from carptwist.vhost.virtualhost import VirtualHost
@@ -60,17 +60,17 @@ def taken(node: Node, now: float) -> Plain:
         "knobs": plain.of_knobs(roster.knobs),
         "last_resort": roster.last_resort,
         "ledger": [list(entry) for entry in roster.ledger.entries],
-        "expiry": _of_deadline(roster._expiry),
+        "expiry": _of_alarm(roster._expiry),
         "vhosts": [_of_vhost(vhost) for vhost in roster.all()],
         "attachments": [_of_attachment(each, now) for each in node._attachments.values()],
         "groups": {name: _of_group(group) for name, group in node.groups._groups.items()},
-        "review": _of_deadline(node.groups._deadline),
+        "review": _of_alarm(node.groups._deadline),
     }
 
 
 def arm_anew(node: Node) -> None:
     """Ask for every timer again, in an order that follows from the keyframe: that gives them their numbers."""
-    for deadline in _deadlines(node):
+    for deadline in _alarms(node):
         deadline.stand(*deadline.standing)
 
 
@@ -93,16 +93,16 @@ def restore(node: Node, keyframe: Plain) -> None:
     for each, vhost in zip(keyframe["vhosts"], roster.all(), strict=True):
         vhost.connection.voice = node._attachments[vhost.config.interface]._voice
         vhost.agenda = Agenda(vhost.custody.failed)  # what was asked of the plane on the way is left undone
-        _restore_deadline(vhost._deadline, each["deadline"])
-        _restore_deadline(vhost.custody._retry, each["retry"])
-        _restore_deadline(vhost.custody.tenure._again, each["tenure"]["again"])
-        _restore_deadline(vhost.speech._again, each["again"])
-    _restore_deadline(roster._expiry, keyframe["expiry"])
+        _restore_alarm(vhost._deadline, each["deadline"])
+        _restore_alarm(vhost.custody._retry, each["retry"])
+        _restore_alarm(vhost.custody.tenure._again, each["tenure"]["again"])
+        _restore_alarm(vhost.speech._again, each["again"])
+    _restore_alarm(roster._expiry, keyframe["expiry"])
     node.groups._groups = {name: _to_group(group) for name, group in keyframe["groups"].items()}
-    _restore_deadline(node.groups._deadline, keyframe["review"])
+    _restore_alarm(node.groups._deadline, keyframe["review"])
 
 
-def _deadlines(node: Node) -> Iterator[Deadline]:
+def _alarms(node: Node) -> Iterator[Alarm]:
     yield node.roster._expiry
     for vhost in node.roster.all():
         yield vhost._deadline
@@ -117,13 +117,13 @@ def _deadlines(node: Node) -> Iterator[Deadline]:
     yield node.groups._deadline
 
 
-def _of_deadline(deadline: Deadline) -> Plain:
-    return list(deadline.standing)
+def _of_alarm(alarm: Alarm) -> Plain:
+    return list(alarm.standing)
 
 
-def _restore_deadline(deadline: Deadline, standing: Plain) -> None:
+def _restore_alarm(alarm: Alarm, standing: Plain) -> None:
     when, wakes_at = standing
-    deadline.stand(when, wakes_at)
+    alarm.stand(when, wakes_at)
 
 
 # Virtual hosts
@@ -144,7 +144,7 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
         "obstacles": list(vhost._obstacles.items()),
         "left": sorted(vhost.speech._left.items()),
         "unsaid": None if vhost.speech._unsaid is None else list(astuple(vhost.speech._unsaid)),
-        "again": _of_deadline(vhost.speech._again),
+        "again": _of_alarm(vhost.speech._again),
         "retry_seconds": vhost.custody._retry_seconds,
         "link": plain.of_link(vhost.connection.link),
         "sending": [sending.sent, sending.errors, sending._errors_in_a_row, sending._sends_in_a_row, sending._trouble],
@@ -166,8 +166,8 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
         },
         "peers": [_of_peer(peer) for peer in peers.all()],
         "family_heard": sorted(peers._family_heard.items()),
-        "deadline": _of_deadline(vhost._deadline),
-        "retry": _of_deadline(vhost.custody._retry),
+        "deadline": _of_alarm(vhost._deadline),
+        "retry": _of_alarm(vhost.custody._retry),
     }
 
 
@@ -217,7 +217,7 @@ def _of_tenure(tenure: Tenure) -> Plain:
         "advbase": tenure._advbase,
         "refreshable_until": tenure._refreshable_until,
         "refreshed": tenure._refreshed,
-        "again": _of_deadline(tenure._again),
+        "again": _of_alarm(tenure._again),
     }
 
 
@@ -286,7 +286,7 @@ def _of_attachment(attachment: Attachment, now: float) -> Plain:
     return {
         "link": plain.of_link(attachment._link),
         "waiting": attachment.waiting,
-        "retry": _of_deadline(attachment._retry),
+        "retry": _of_alarm(attachment._retry),
         "voice": _of_voice(voice, now) if isinstance(voice, Voice) else None,
     }
 
@@ -295,7 +295,7 @@ def _restore_attachment(attachment: Attachment, state: Plain) -> None:
     attachment._unwatch = attachment._monitor.watch(attachment.interface, attachment._changed)
     attachment._link = plain.to_link(state["link"])
     attachment.waiting = state["waiting"]
-    _restore_deadline(attachment._retry, state["retry"])
+    _restore_alarm(attachment._retry, state["retry"])
     if state["voice"] is not None:
         voice = attachment._open_voice(attachment._link)
         assert isinstance(voice, Voice)
@@ -312,7 +312,7 @@ def _of_voice(voice: Voice, now: float) -> Plain:
             [address.hex(), each.source.hex(), each.mac.hex(), each.unanswered, each.asked_at, each.due]
             for address, each in resolution._neighbours.items()
         ],
-        "resolution": _of_deadline(resolution._deadline),
+        "resolution": _of_alarm(resolution._deadline),
         "unsent": [
             [peer.hex(), vhid, blanked(frame(_BLANK_MAC)).hex()]
             for peer, unsent in destinations._unsent.items()
@@ -342,7 +342,7 @@ def _restore_voice(voice: Voice, state: Plain) -> None:
         neighbour = resolution._neighbours[bytes.fromhex(address)] = _Neighbour(bytes.fromhex(source), due)
         neighbour.mac = bytes.fromhex(mac)
         neighbour.unanswered, neighbour.asked_at = unanswered, asked_at
-    _restore_deadline(resolution._deadline, state["resolution"])
+    _restore_alarm(resolution._deadline, state["resolution"])
     for peer, vhid, frame in state["unsent"]:
         behind = bytes.fromhex(frame)[len(_BLANK_MAC) :]
         vhost = voice._advertisements._vhosts[vhid]

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from carptwist.config.schema import VirtualHostConfig
+from carptwist.election.memory import Room
 from carptwist.election.replay import Replay, Verdict
 from carptwist.interfaces import (
     IAuthority,
@@ -237,12 +238,12 @@ class TapedGuard:
 class TapedReplay(Replay):
     """What is known of counters is too much for a record: what it says is taken down."""
 
-    def __init__(self, tape: Tape, capacity: Callable[[], int]) -> None:
-        super().__init__(capacity)
+    def __init__(self, tape: Tape, room: Room) -> None:
+        super().__init__(room)
         self._tape = tape
 
-    def judge(self, *arguments: Any, **named: Any) -> Verdict:
-        verdict = super().judge(*arguments, **named)
+    def judge(self, source: bytes, counter: int, network_control: bool) -> Verdict:
+        verdict = super().judge(source, counter, network_control)
         if verdict is not Verdict.NEW:
             self._tape.say(Answer.VERDICT, verdict.value)
         return verdict

@@ -23,6 +23,7 @@ from carptwist import __version__
 from carptwist.config.schema import Knobs
 from carptwist.election.effects import Became
 from carptwist.election.machine import Machine
+from carptwist.election.memory import Room
 from carptwist.election.replay import Replay
 from carptwist.interfaces import IAuthority, ISurroundings
 from carptwist.node import Node
@@ -85,7 +86,7 @@ class _Stand:
         self.waiting[self.asked] = Deferred()
         return self.waiting[self.asked]
 
-    def memory(self, capacity: Callable[[], int]) -> Replay:
+    def memory(self, room: Room) -> Replay:
         return ReplayedReplay(self._script)
 
     def authority(self, interface: str, authority: IAuthority) -> IAuthority:

@@ -261,9 +261,12 @@ class ReplayedReplay(Replay):
         super().__init__()
         self._script = script
 
-    def judge(self, *arguments: Any, **named: Any) -> Verdict:
+    def judge(self, source: bytes, counter: int, network_control: bool) -> Verdict:
         told = self._script.answer(Answer.VERDICT)
         return Verdict.NEW if told is None else Verdict(told[1])
+
+    def introduced(self, *_: Any) -> None:
+        pass
 
     def sent(self, counter: int) -> None:
         pass

@@ -156,7 +156,10 @@ class Timeline:
                 continue
             call.called = True
             self.made += 1
-            call.call(*call.args, **call.kwargs)
+            if call.kwargs:
+                call.call(*call.args, **call.kwargs)
+            else:
+                call.call(*call.args)
             if watch is not None:
                 watch()
         self.now = max(self.now, moment)
@@ -204,10 +207,11 @@ class HostClock:
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object) -> VirtualCall:
         if delay < 0:
             raise ValueError(f"{delay} is no delay")
-        when = self.timeline.now + self.world_seconds(delay)
-        call = VirtualCall(self, when, callable, args, kwargs)
+        timeline = self.timeline
+        world = self.world_seconds(delay) if self._jitter else delay / self._rate
+        call = VirtualCall(self, timeline.now + world, callable, args, kwargs)
         if not self.dead:
-            self.timeline.arm(call)
+            timeline.arm(call)
         return call
 
     def getDelayedCalls(self) -> list[VirtualCall]:

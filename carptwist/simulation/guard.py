@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from carptwist.guard.process import FAREWELL_SECONDS
 from carptwist.interfaces import IGuard, Will
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 
 
 class _Kept:
@@ -40,7 +40,7 @@ class MemoryGuard:
         self._clock = clock
         self._carry_out = carry_out
         self._tell = tell
-        self._deadline = Deadline(clock, self._judge)
+        self._deadline = Alarm(clock, self._judge)
 
     def start(self) -> Deferred[None]:
         return succeed(None)

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from carptwist.config.schema import VirtualHostConfig
 from carptwist.interfaces import IPlane
 from carptwist.planes import PlaneError
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 
 #: How late the kernel is at most when it removes an address whose lifetime is over.
 KERNEL_LATE_SECONDS = 0.25
@@ -60,7 +60,7 @@ class MemoryPlane:
         self._clock = clock
         self._step_seconds = step_seconds
         self._reached = reached
-        self._expiry = Deadline(kernel, self._expire) if kernel is not None else None
+        self._expiry = Alarm(kernel, self._expire) if kernel is not None else None
         self._kernel = kernel
         self._damaged = damaged
 

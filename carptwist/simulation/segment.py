@@ -177,7 +177,7 @@ class Segment:
             self._clock.callLater(delay, self._arrive, port, frame)
 
     def _deliver(self, sender: str, kind: int, frame: bytes) -> None:
-        running, cut, group = self._running, self.cut, frame[0] & 1
+        running, cut, readers, group = self._running, self.cut, self.readers, frame[0] & 1
         for port in tuple(self._ports[kind]):
             station = port.station
             if station == sender or station in cut:
@@ -186,7 +186,7 @@ class Segment:
                 port.enqueue(frame)
             elif group or port.accepts(frame):
                 running.station = station
-                if self.readers:
+                if readers:
                     port.read(frame)
                 else:
                     port.receiver.frame_received(frame)

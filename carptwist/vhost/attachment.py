@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from carptwist.interfaces import ILinkMonitor, IVoice, LinkState
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.hardware import hardware_fault
 from carptwist.vhost.virtualhost import VirtualHost
 
@@ -47,7 +47,7 @@ class Attachment:
         self._open_voice = open_voice
         self._voice: IVoice | None = None
         self._link = LinkState(interface)
-        self._retry = Deadline(clock, self._look)
+        self._retry = Alarm(clock, self._look)
         self._clock = clock
         self._unwatch: Callable[[], None] | None = None
         self.waiting = False  # for an interface that was not there at the start

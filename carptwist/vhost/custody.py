@@ -21,7 +21,7 @@ from carptwist.election.effects import Advertise
 from carptwist.election.precedence import BOW_OUT
 from carptwist.election.state import State
 from carptwist.interfaces import IGuard, IPlane, Will
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.tenure import Tenure
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Custody:
         self._vhost = vhost
         self._plane = plane
         self._clock = clock
-        self._retry = Deadline(clock, self.prepare)
+        self._retry = Alarm(clock, self.prepare)
         self._retry_seconds = RETRY_SECONDS
 
     def prepare(self) -> None:

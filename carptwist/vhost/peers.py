@@ -16,7 +16,7 @@ class Peer:
     def __init__(self, now: float, hearing: Hearing) -> None:
         self.hearing = hearing
         self.last_heard = now
-        self.heard = 1
+        self.heard = 0  # times
 
 
 class Peers:
@@ -31,21 +31,21 @@ class Peers:
 
     def note(self, now: float, hearing: Hearing) -> bool:
         """An advertisement was heard. Whether it is the first of this node, or the first with another pass phrase."""
-        peer = self._by_source.get(hearing.source)
-        if peer is None:
-            if len(self._by_source) >= MOST_PEERS:
-                oldest = min(self._by_source, key=lambda source: self._by_source[source].last_heard)
-                del self._by_source[oldest]
-            peer = self._by_source[hearing.source] = Peer(now, hearing)
-            news = True
-        else:
-            news = hearing.phrase != peer.hearing.phrase
-            peer.hearing = hearing
-            peer.last_heard = now
-            peer.heard += 1
-        self.last = peer
-        self._family_heard[hearing.family] = now
+        family, source, _, _, _, _, _, phrase = hearing
+        self._family_heard[family] = now
+        peer = self.last = self._by_source.get(source) or self._new(source, now, hearing)
+        news = peer.heard == 0 or phrase != peer.hearing.phrase
+        peer.hearing = hearing
+        peer.last_heard = now
+        peer.heard += 1
         return news
+
+    def _new(self, source: bytes, now: float, hearing: Hearing) -> Peer:
+        if len(self._by_source) >= MOST_PEERS:
+            oldest = min(self._by_source, key=lambda source: self._by_source[source].last_heard)
+            del self._by_source[oldest]
+        peer = self._by_source[source] = Peer(now, hearing)
+        return peer
 
     def all(self) -> tuple[Peer, ...]:
         return tuple(self._by_source.values())

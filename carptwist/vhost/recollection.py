@@ -10,8 +10,6 @@ A daemon that is killed forgets what was new in its last second.
 
 from __future__ import annotations
 
-from functools import partial
-
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -20,7 +18,7 @@ from twisted.python.failure import Failure
 from carptwist.election import record
 from carptwist.election.replay import Replay
 from carptwist.interfaces import INotebook
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.rounds import Rounds
 
 #: What is new waits so long for more of it.
@@ -44,8 +42,8 @@ class Recollection:
         self._replay = replay
         self._notebook = notebook
         self._clock = clock
-        self._rounds = rounds
-        self._retry = Deadline(clock, self._write_again)
+        self._writing = rounds.errand(self._write)
+        self._retry = Alarm(clock, self._write_again)
         self._room = 0  # how many octets may still be appended
         self._unwritten = False  # something that is not new any more
         self._finished = False
@@ -59,7 +57,7 @@ class Recollection:
         """Write down what is new, and no more after it."""
         self._finished = True
         self._wait_for_nothing()
-        self._rounds.forget(self._write)
+        self._writing.forget()
         self._retry.cancel()
         self._write()
 
@@ -81,7 +79,7 @@ class Recollection:
             self._wait()
 
     def _wait(self) -> None:
-        self._replay.when_changed = partial(self._rounds.ask, self._write)
+        self._replay.when_changed = self._writing.ask
 
     def _wait_for_nothing(self) -> None:
         self._replay.when_changed = _nothing
@@ -115,7 +113,7 @@ class Recollection:
         if self._finished:
             return
         self._wait_for_nothing()
-        self._rounds.forget(self._write)
+        self._writing.forget()
         self._retry.set(self._clock.seconds() + RETRY_SECONDS)
 
 

@@ -11,10 +11,10 @@ from twisted.logger import Logger
 from carptwist.config.schema import Knobs
 from carptwist.election.demotion import Change, Ledger
 from carptwist.election.effects import Became
-from carptwist.election.memory import fair_share
+from carptwist.election.memory import Room, fair_share
 from carptwist.interfaces import ISurroundings
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.counters import Counters
-from carptwist.vhost.deadline import Deadline
 from carptwist.vhost.surroundings import ORDINARY, commanded
 from carptwist.vhost.tenants import Tenants
 
@@ -53,15 +53,15 @@ class Roster:
         self.ledger = Ledger()
         self.counters = Counters()
         self._clock = clock
-        self._expiry = Deadline(clock, self._expire)
+        self._expiry = Alarm(clock, self._expire)
         self._by_interface: dict[str, dict[int, VirtualHost]] = {}
         self._observers: list[Observer] = []
         self._heeding: list[Callable[[Change], object]] = []
         self._witnesses: list[Witness] = []
         self._tenants: dict[str, Tenants] = {}
         self.last_resort = False
-        #: How many cells the memory of each vhid may take: asked for with every advertisement.
-        self.memory_share = fair_share(0)
+        #: For the memory of each vhid.
+        self.room = Room()
 
     def add(self, vhost: VirtualHost) -> None:
         """Take a virtual host in.
@@ -86,7 +86,7 @@ class Roster:
         return self._by_interface.setdefault(interface, {})
 
     def _divide(self) -> None:
-        self.memory_share = fair_share(sum(map(len, self._by_interface.values())))
+        self.room.cells = fair_share(sum(map(len, self._by_interface.values())))
 
     def all(self) -> list[VirtualHost]:
         """Every virtual host, by interface and vhid in the order of the configuration."""

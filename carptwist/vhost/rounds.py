@@ -2,7 +2,7 @@
 
 ::
 
-    ask(a)   ask(b)    ask(c)
+    a.ask()  b.ask()   c.ask()
     |--------|---------|------- seconds -------> a, b, c, ... at most 16 of them; who is left waits for its own time
 
 Each is done at the latest so many seconds after it was asked for. A host with 255 virtual hosts wakes up for them a
@@ -11,18 +11,35 @@ few times in that while, instead of 255 times, and never does them all in one tu
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from itertools import islice
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-
-from carptwist.vhost.deadline import Deadline
 
 #: So many are done in one turn: what follows from the others' timers waits for them.
 MOST_AT_ONCE = 16
 
-Work = Callable[[], object]
+
+class Errand:
+    """Something that is done in time whenever it is asked for; once, however often it is asked for until then."""
+
+    __slots__ = ("_rounds", "asked", "work")
+
+    def __init__(self, rounds: Rounds, work: Callable[[], object]) -> None:
+        self._rounds = rounds
+        self.work = work
+        self.asked: float | None = None  # when, unless it was done since
+
+    def ask(self) -> None:
+        """It is to be done."""
+        if self.asked is None:
+            self._rounds.add(self)
+
+    def forget(self) -> None:
+        """It is not to be done any more."""
+        if self.asked is not None:
+            self._rounds.remove(self)
 
 
 class Rounds:
@@ -36,33 +53,38 @@ class Rounds:
     def __init__(self, clock: IReactorTime, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._asked: dict[Work, float] = {}  # when for each, in that order
-        self._deadline = Deadline(clock, self._go)
+        self._asked: deque[Errand] = deque()  # in that order
+        self._call: IDelayedCall | None = None
 
-    def ask(self, work: Work) -> None:
-        """Call this in time; once, however often it is asked for until then."""
-        asked = self._asked
-        if work in asked:
-            return
-        now = self._clock.seconds()
-        if not asked:
-            self._deadline.set(now + self._seconds)
-        asked[work] = now
+    def errand(self, work: Callable[[], object]) -> Errand:
+        """One for this."""
+        return Errand(self, work)
 
-    def forget(self, work: Work) -> None:
-        """This is not to be done any more."""
-        self._asked.pop(work, None)
-        if not self._asked:
-            self._deadline.cancel()
+    def add(self, errand: Errand) -> None:
+        """It is asked for now."""
+        errand.asked = self._clock.seconds()
+        self._asked.append(errand)
+        if self._call is None:
+            self._call = self._clock.callLater(self._seconds, self._go)
+
+    def remove(self, errand: Errand) -> None:
+        """It was asked for, and is not any more."""
+        errand.asked = None
+        self._asked.remove(errand)
+        if not self._asked and self._call is not None:
+            self._call.cancel()
+            self._call = None
 
     def _go(self) -> None:
-        due = list(islice(self._asked, MOST_AT_ONCE))
-        for work in due:
-            del self._asked[work]
-        if self._asked:
-            self._deadline.set(next(iter(self._asked.values())) + self._seconds)
-        for work in due:
+        asked = self._asked
+        due = [asked.popleft() for _ in range(min(MOST_AT_ONCE, len(asked)))]
+        self._call = None
+        if asked:
+            due_next = (asked[0].asked or 0.0) + self._seconds
+            self._call = self._clock.callLater(max(0.0, due_next - self._clock.seconds()), self._go)
+        for errand in due:
+            errand.asked = None
             try:
-                work()
+                errand.work()
             except Exception:
                 self._log.failure("carp: one of those that had waited failed")

@@ -15,11 +15,12 @@ from twisted.logger import Logger
 from carptwist.election.effects import Advertise
 from carptwist.election.precedence import is_bow_out
 from carptwist.election.state import State
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 
 if TYPE_CHECKING:
     from carptwist.vhost.virtualhost import VirtualHost
 
+_MASTER = State.MASTER  # in Python 3.11 an attribute of an Enum costs as much as a call
 
 #: Before the end of a lease in which nothing could be sent it is tried once more.
 LAST_TRY_SECONDS = 0.15
@@ -33,7 +34,7 @@ class Speech:
     def __init__(self, vhost: VirtualHost, clock: IReactorTime) -> None:
         self._left: dict[int, float] = {}  # of the families that did since it became MASTER, when the last one was sent
         self._unsaid: Advertise | None = None
-        self._again = Deadline(clock, self._try_again)
+        self._again = Alarm(clock, self._try_again)
         self.until = inf  # of a farewell, while it is said: its tenure has ended by then
         self._vhost = vhost
         self._clock = clock
@@ -64,9 +65,9 @@ class Speech:
     def advertise(self, what: Advertise) -> None:
         """One advertisement in every family."""
         vhost = self._vhost
-        if vhost.state is not State.MASTER and not is_farewell(what):
+        if vhost.machine.state is not _MASTER and not is_farewell(what):
             return  # whoever observed that it became MASTER has already asked for something else
-        if vhost.state is State.MASTER and vhost.custody.tenure.is_lapsed:
+        if vhost.machine.state is _MASTER and vhost.custody.tenure.is_lapsed:
             # It waited for too long behind a plane at work; or nothing has left this host since.
             vhost.lose("could send nothing" if self.is_mute else "was held up")
             return
@@ -83,11 +84,11 @@ class Speech:
                 self._left[family] = now
             except OSError as error:
                 failure = error
-        if vhost.state is State.MASTER and failure is not None and failure.errno == errno.ETIME:
+        if failure is not None and vhost.state is _MASTER and failure.errno == errno.ETIME:
             # It was stopped while it spoke. What has left before says nothing of what is now.
             vhost.lose("was held up")
             return
-        if vhost.state is State.MASTER:
+        if vhost.state is _MASTER:
             self._account(now, what)
         if failure is None:
             vhost.sending.succeeded()
@@ -114,7 +115,7 @@ class Speech:
 
     def _try_again(self) -> None:
         vhost, what = self._vhost, self._unsaid
-        if what is not None and vhost.state is State.MASTER:
+        if what is not None and vhost.state is _MASTER:
             vhost.agenda.add("speech", lambda: self.advertise(what))
             vhost.agenda.work()
 

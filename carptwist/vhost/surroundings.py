@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from carptwist.election.machine import Machine
+from carptwist.election.memory import Room
 from carptwist.election.replay import Replay
 from carptwist.interfaces import IAuthority, ISurroundings
 
@@ -56,8 +57,8 @@ class Ordinary:
     def outside(self, work: Callable[[], Any]) -> Deferred[None]:
         return maybeDeferred(work).addCallback(lambda _: None)
 
-    def memory(self, capacity: Callable[[], int]) -> Replay:
-        return Replay(capacity)
+    def memory(self, room: Room) -> Replay:
+        return Replay(room)
 
     def authority(self, interface: str, authority: IAuthority) -> IAuthority:
         return authority

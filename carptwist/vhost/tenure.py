@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from carptwist.election.precedence import lifetime_seconds
 from carptwist.interfaces import IGuard, IPlane, Will
-from carptwist.vhost.deadline import Deadline
+from carptwist.vhost.alarm import Alarm
 
 #: Before the first advertisement nothing is promised to anybody; but a plane that takes longer has its MASTER ended.
 FIRST_LEASE_SECONDS = 5.0
@@ -58,7 +58,7 @@ class Tenure:
         self._clock = clock
         self._expires = expires
         self._ended = ended
-        self._again = Deadline(clock, self._refresh)
+        self._again = Alarm(clock, self._refresh)
         self._until = float("inf")
         self._advbase = 1
         self._refreshable_until = 0.0

@@ -53,7 +53,7 @@ from carptwist.vhost.turned_away import TurnedAway
 if TYPE_CHECKING:
     from carptwist.vhost.roster import Roster
 
-_INIT, _, _MASTER = State  # in Python 3.11 an attribute of an Enum costs as much as a call
+_INIT, _BACKUP, _MASTER = State  # in Python 3.11 an attribute of an Enum costs as much as a call
 
 
 @implementer(IVirtualHost)
@@ -80,7 +80,7 @@ class VirtualHost:
         self.name = config.name
         self.plane = plane
         self.counter = Counter(draw)
-        self.replay: Replay = roster.surroundings.memory(lambda: roster.memory_share)
+        self.replay: Replay = roster.surroundings.memory(roster.room)
         self.peers = Peers()
         self.shared = packed(config)
         self.conflicts = 0
@@ -241,9 +241,10 @@ class VirtualHost:
             self.connection.account()
 
     def heard(self, hearing: Hearing) -> None:
+        family, _, _, advbase, advskew, demote, counter, _ = hearing
         now = self._clock.seconds()
         self.received += 1
-        self.counter.heard(hearing.counter)
+        self.counter.heard(counter)
         if self.peers.note(now, hearing) and self._roster.knobs.log >= 1:
             self._outlook.tell_phrase(self.config, hearing)
         machine = self.machine
@@ -252,11 +253,11 @@ class VirtualHost:
             self.agenda.forget("bow-out")  # it would dethrone whoever was heard
         if state is _INIT:
             return
-        if state is _MASTER and is_bow_out(hearing.advbase, hearing.advskew):
+        if state is _MASTER and is_bow_out(advbase, advskew):
             # Of a farewell over two families the second half comes when the first has made us MASTER. OpenBSD's kernel
             # yields to it where it is demoted more than whoever leaves, and nobody is MASTER then.
             return
-        effects = machine.heard(now, hearing.family, hearing.advbase, hearing.advskew, hearing.demote)
+        effects = machine.heard(now, family, advbase, advskew, demote)
         if effects:
             self.perform(effects)
         else:
@@ -320,7 +321,7 @@ class VirtualHost:
 
     def _tick(self) -> None:
         now = self._clock.seconds()
-        if self.state is State.BACKUP:
+        if self.machine.state is _BACKUP:
             self._outlook.compare_families(now, self.config, self.peers)
         self.perform(self.machine.tick(now))
 

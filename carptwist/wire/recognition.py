@@ -34,6 +34,8 @@ FREEBSD: Final = "freebsd or carptwist"
 
 _CS7 = 56 << 2
 _LOW_DELAY = 0x10
+_OLDER_TOS = {4: _LOW_DELAY, 6: 0}
+_GROUPS = (GROUP4, GROUP6)
 _UCARP_MAC = b"\x00\x00\x5e\x00\x00"
 
 
@@ -64,38 +66,23 @@ class Recognition:
 
     def heard(self, heard: Heard) -> str:
         """Take in one advertisement of this sender, whose digest was right; and what it is recognised as now."""
-        counter = heard.advertisement.counter
-        if self._counter is not None:
-            if counter == self._counter:
-                self._repeated = True
-            else:
-                self._moved = True
+        (vhid, advskew, advbase, demote, counter, _), family, _, destination, mac, tos = heard
+        if counter == self._counter:
+            self._repeated = True
+        elif self._counter is not None:
+            self._moved = True
         self._counter = counter
-        self._class = _CLASSES.get((heard.family, heard.tos), UNKNOWN)
-        proof = _proof(heard)
-        if proof is not None:
-            self._certain = proof
+        if mac[4] == 0 and mac[:5] == _UCARP_MAC and mac[5] == vhid:
+            self._certain = UCARP
+        elif demote:
+            self._certain = OPENBSD
+        elif tos == _CS7:
+            # What an ordinary advertisement allows to say; and what settles it.
+            self._class = FREEBSD
+            bow_out = advbase == BOW_OUT_ADVBASE and advskew == BOW_OUT_ADVSKEW
+            unicast = destination not in _GROUPS and mac == virtual_mac(vhid)
+            if bow_out or unicast or advbase == 0:
+                self._certain = CARPTWIST
+        else:
+            self._class = OPENBSD_OR_NETBSD if tos == _OLDER_TOS[family] else UNKNOWN
         return self._certain or self.implementation
-
-
-#: What an ordinary advertisement allows to say, by its family and its TOS octet or traffic class.
-_CLASSES = {
-    (4, _CS7): FREEBSD,
-    (6, _CS7): FREEBSD,
-    (4, _LOW_DELAY): OPENBSD_OR_NETBSD,
-    (6, 0): OPENBSD_OR_NETBSD,
-}
-
-
-def _proof(heard: Heard) -> str | None:
-    """What a single advertisement settles, if it does."""
-    (vhid, advskew, advbase, demote, _, _), _, _, destination, mac, tos = heard
-    if mac[:5] == _UCARP_MAC and mac[5] == vhid:
-        return UCARP
-    if demote:
-        return OPENBSD
-    if tos != _CS7:
-        return None
-    bow_out = advbase == BOW_OUT_ADVBASE and advskew == BOW_OUT_ADVSKEW
-    unicast = destination not in (GROUP4, GROUP6) and mac == virtual_mac(vhid)
-    return CARPTWIST if bow_out or unicast or advbase == 0 else None

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from carptwist.election import record
-from carptwist.election.memory import MOST_CELLS, fair_share
+from carptwist.election.memory import MOST_CELLS, Room, fair_share
 from carptwist.election.replay import Replay, Verdict
 
 SOURCE = b"\xc0\x00\x02\x03"
@@ -23,7 +23,7 @@ def judged(replay: Replay, counters: list[int], expected: Verdict) -> float:
     """Microseconds for each."""
     began = time.perf_counter()
     for counter in counters:
-        assert replay.judge(0.0, SOURCE, counter, network_control=True) is expected
+        assert replay.judge(SOURCE, counter, True) is expected
     return (time.perf_counter() - began) / len(counters) * 1e6
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     del counters, octets, replay
     before = resident()
     share = fair_share(255)
-    every = [Replay(lambda: share) for _ in range(255)]
+    every = [Replay(Room(share)) for _ in range(255)]
     for each in every:
         for _ in range(2 * share):
             each.memory.add(chance.getrandbits(64))

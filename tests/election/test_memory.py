@@ -12,6 +12,7 @@ from carptwist.election.memory import (
     MOST_CELLS,
     Generation,
     Memory,
+    Room,
     fair_share,
 )
 
@@ -69,7 +70,7 @@ def test_the_oldest_is_forgotten_first() -> None:
     capacity = 800
     chance = random.Random(2)
     counters = [chance.getrandbits(64) for _ in range(5000)]
-    memory = Memory(lambda: capacity)
+    memory = Memory(Room(capacity))
     for count, counter in enumerate(counters, 1):
         memory.add(counter)
         assert memory.octets <= capacity * 8
@@ -82,7 +83,7 @@ def test_the_oldest_is_forgotten_first() -> None:
 
 def test_a_run_goes_on_over_generations() -> None:
     """What comes after the last of an older generation is a run again, not a single for each."""
-    memory = Memory(lambda: 80)
+    memory = Memory(Room(80))
     filled(memory, [1, 2])
     chance = random.Random(3)
     filled(memory, [chance.getrandbits(63) for _ in range(10)])
@@ -127,7 +128,7 @@ def test_shares() -> None:
 
 def test_who_adds_hears_whether_it_was_new() -> None:
     """Also of what an older generation has: a single, a run, and what comes after them."""
-    memory = Memory(lambda: 80)
+    memory = Memory(Room(80))
     chance = random.Random(8)
     for counter in (1, 2, 5, *(chance.getrandbits(63) for _ in range(10))):
         assert memory.add(counter)

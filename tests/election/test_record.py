@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import random
+import struct
+from array import array
+from zlib import crc32
 
 import pytest
 
 from carptwist.election import record
 from carptwist.election.constancy import Habit
-from carptwist.election.memory import Generation
+from carptwist.election.memory import Generation, Room
 from carptwist.election.replay import Replay, Verdict
 
 A, B = b"\xc0\x00\x02\x03", bytes(range(16))
+
+
+def judge(replay: Replay, source: bytes, counter: int, network_control: bool, now: float = 0.0) -> Verdict:
+    verdict = replay.judge(source, counter, network_control)
+    if verdict is Verdict.NEW:
+        replay.introduced(now, source, counter, network_control)
+    return verdict
 
 
 def lived() -> tuple[Replay, list[int]]:
     """One that has heard random counters, runs, and sources of both kinds."""
     chance = random.Random(5)
     counters = [chance.getrandbits(64) for _ in range(200)] + list(range(1000, 1100))
-    replay = Replay(lambda: 800)
+    replay = Replay(Room(800))
     for number, counter in enumerate(counters):
-        replay.judge(float(number), A, counter, network_control=True)
-    replay.judge(0.0, B, 4711, network_control=False)
+        judge(replay, A, counter, True, now=float(number))
+    judge(replay, B, 4711, False)
     return replay, [*counters, 4711]
 
 
 def revived(octets: bytes) -> Replay:
     recalled = record.read(octets)
     assert recalled.damage == ""
-    replay = Replay(lambda: 800)
+    replay = Replay(Room(800))
     record.restore(replay, recalled)
     return replay
 
@@ -41,8 +51,8 @@ def test_a_snapshot_says_all() -> None:
     assert not again.knows(12345)
     assert len(again.memory.generations) == len(replay.memory.generations) > 2
     assert again.memory.octets == replay.memory.octets
-    assert again.judge(0.0, B, 4711, network_control=False) is Verdict.CONSTANT
-    assert again.judge(0.0, A, counters[0], network_control=False) is Verdict.REPLAYED
+    assert judge(again, B, 4711, False) is Verdict.CONSTANT
+    assert judge(again, A, counters[0], False) is Verdict.REPLAYED
     assert again.constancy.habits[A] == Habit(True)
 
 
@@ -50,11 +60,11 @@ def test_what_is_appended_comes_on_top() -> None:
     """Runs that go on with what was there, and habits that have changed."""
     replay, counters = lived()
     octets = record.snapshot(replay)()
-    octets += record.appendix([(1100, 1105)], {})
-    octets += record.appendix([(7, 7), (1105, 1110)], {B: Habit(True)})
+    octets += record.appendix(range(1100, 1106), {})
+    octets += record.appendix([7, *range(1105, 1111)], {B: Habit(True)})
     again = revived(octets)
     assert all(again.knows(counter) for counter in (*counters, *range(1100, 1111), 7))
-    assert again.judge(0.0, B, 4711, network_control=False) is Verdict.REPLAYED
+    assert judge(again, B, 4711, False) is Verdict.REPLAYED
 
 
 def test_what_was_heard_meanwhile_is_kept() -> None:
@@ -62,7 +72,7 @@ def test_what_was_heard_meanwhile_is_kept() -> None:
     replay, _ = lived()
     other = Replay()
     for counter in (1, 2, 99):
-        other.judge(0.0, A, counter, network_control=True)
+        judge(other, A, counter, True)
     record.restore(other, record.read(record.snapshot(replay)()))
     assert all(other.knows(counter) for counter in (1, 2, 99, 1000))
 
@@ -71,7 +81,7 @@ def test_any_end_of_a_file_is_readable() -> None:
     """Cut off at any octet nothing is damaged, and no block before is lost."""
     replay, _ = lived()
     snapshot = record.snapshot(replay)()
-    octets = snapshot + record.appendix([(5, 5)], {A: Habit(False, ((5, 0.0),))}) + record.appendix([(6, 9)], {})
+    octets = snapshot + record.appendix([5], {A: Habit(False, ((5, 0.0),))}) + record.appendix(range(6, 10), {})
     before = -1
     for end in range(len(octets) + 1):
         recalled = record.read(octets[:end])
@@ -86,8 +96,8 @@ def test_any_end_of_a_file_is_readable() -> None:
 def test_damage_is_told() -> None:
     """Whatever octet changes: what is told stands, or is what was there. It never raises."""
     replay = Replay()
-    replay.judge(0.0, A, 5, network_control=True)
-    octets = record.snapshot(replay)() + record.appendix([(6, 9)], {})
+    judge(replay, A, 5, True)
+    octets = record.snapshot(replay)() + record.appendix(range(6, 10), {})
     told = 0
     for place in range(len(octets)):
         for bit in (1, 0x80):
@@ -134,7 +144,8 @@ def test_noise_never_raises() -> None:
 
 def test_an_absurd_run_is_left_out() -> None:
     """Nobody can have heard it; adding it would take for ever."""
-    recalled = record.read(record.HEADER + record.appendix([(0, 1 << 40), (3, 4)], {}))
+    content = array("Q", [0, 1 << 40, 3, 4]).tobytes()
+    recalled = record.read(record.HEADER + struct.pack("=cII", b"N", len(content), crc32(content)) + content)
     assert recalled.runs == [(3, 4)]
 
 
@@ -149,10 +160,10 @@ def test_a_big_memory_is_a_small_file() -> None:
 def test_a_snapshot_is_of_its_moment() -> None:
     """It is made on another thread, while more is heard."""
     replay, _ = lived()
-    replay.judge(0.0, A, 8000, network_control=True)
-    replay.judge(0.0, A, 8001, network_control=True)
+    judge(replay, A, 8000, True)
+    judge(replay, A, 8001, True)
     expected = record.snapshot(replay)()
     whole = record.snapshot(replay)
     for counter in (8002, 5, 6):
-        replay.judge(0.0, A, counter, network_control=True)
+        judge(replay, A, counter, True)
     assert whole() == expected

@@ -10,7 +10,10 @@ A, B = b"\xc0\x00\x02\x03", b"\xc0\x00\x02\x04"
 def judge(
     replay: Replay, counter: int, *, source: bytes = A, network_control: bool = True, now: float = 0.0
 ) -> Verdict:
-    return replay.judge(now, source, counter, network_control=network_control)
+    verdict = replay.judge(source, counter, network_control)
+    if verdict is Verdict.NEW:
+        replay.introduced(now, source, counter, network_control)
+    return verdict
 
 
 def test_what_was_heard_before_is_replayed_whatever_it_claims() -> None:
@@ -70,7 +73,7 @@ def test_what_moves_is_protected_without_cs7() -> None:
 
 
 def test_news() -> None:
-    """Runs of what was seen since the last time, heard and sent alike, each once; told of when it comes."""
+    """What was seen since the last time, heard and sent alike, each once; told of when it comes."""
     told = []
     replay = Replay()
     replay.when_changed = lambda: told.append(len(told))
@@ -80,13 +83,13 @@ def test_news() -> None:
     replay.sent(11)
     judge(replay, 11)
     judge(replay, 20)
-    assert replay.take_news() == ([(10, 11), (20, 20)], False)
+    assert replay.take_news() == ([10, 11, 20], False)
     judge(replay, 20)
     replay.sent(20)
     assert replay.take_news() == ([], False)
     assert len(told) == 4
     judge(replay, 30, source=B, network_control=False)
-    assert replay.take_news() == ([(30, 30)], True)
+    assert replay.take_news() == ([30], True)
 
 
 def test_it_knows() -> None:

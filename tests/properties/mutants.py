@@ -124,13 +124,13 @@ class RepeatsItsCounter(Counter):
 
 
 class BelievesReplaysOfItsOwn(Replay):
-    def judge(self, now: float, source: bytes, counter: int, **more: Any) -> Verdict:
-        verdict = super().judge(now, source, counter, **more)
+    def judge(self, source: bytes, counter: int, network_control: bool) -> Verdict:
+        verdict = super().judge(source, counter, network_control)
         return Verdict.NEW if verdict is Verdict.OURS else verdict
 
 
 class RemembersNothingHeard(Replay):
-    def judge(self, now: float, source: bytes, counter: int, **more: Any) -> Verdict:
+    def judge(self, source: bytes, counter: int, network_control: bool) -> Verdict:
         return Verdict.OURS if counter in self._own else Verdict.NEW
 
 

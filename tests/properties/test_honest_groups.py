@@ -253,7 +253,7 @@ def test_masters_that_refuse_one_another() -> None:
     assert (one.state, other.state) == (State.MASTER, State.MASTER)
     for host, known, following in ((one, 5000, 9000), (other, 9000, 5000)):
         for counter in range(known, known + 500):
-            host.vhost.replay.judge(0.0, b"\xc0\0\2\7", counter, network_control=True)
+            host.vhost.replay.judge(b"\xc0\0\2\7", counter, True)
         host.vhost.counter.heard(following - 1)
     lan.apart = set()
     run(clock, 3.5)

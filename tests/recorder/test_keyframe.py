@@ -19,7 +19,7 @@ from tests.properties.clusters import draw
 KNOWN = {
     "Node": "roster groups _attachments (_reactor _system _read _prepare _recollections _rounds _guard last_words)",
     "Roster": "knobs ledger last_resort _expiry _by_interface "
-    "(counters surroundings memory_share _clock _observers _heeding _witnesses _tenants)",
+    "(counters surroundings room _clock _observers _heeding _witnesses _tenants)",
     "Ledger": "_entries",
     "VirtualHost": "config order counter transitions received machine peers sending connection _obstacles _deadline "
     "custody speech "
@@ -50,7 +50,8 @@ KNOWN = {
     "Resolution": "_neighbours _deadline (_interface _clock ask _resolved _own_mac _virtual)",
     "ArpProtocol": "_defence (_vhosts _balances _port overheard) (_report malformed conflicts answered)",
     "NeighborProtocol": "_defence (_vhosts _balances _port overheard _forwards) (_report malformed conflicts answered)",
-    "Deadline": "_when _wakes_at (_clock _due _pending _call)",
+    "Alarm": "_when _wakes_at (_clock _due _call)",
+    "Deadline": "_when _wakes_at (_clock _due _call _pending)",
 }
 
 
@@ -70,7 +71,14 @@ def parts_of(world: World) -> Iterator[Any]:
     assert isinstance(voice, Voice)
     destinations = voice._advertisements.destinations
     yield from (node, node.roster, node.roster.ledger, vhost, vhost.machine, vhost.counter, vhost.peers, vhost.sending)
-    yield from (vhost.custody, vhost.custody.tenure, vhost.connection, vhost.speech, vhost._deadline)
+    yield from (
+        vhost.custody,
+        vhost.custody.tenure,
+        vhost.connection,
+        vhost.speech,
+        vhost._deadline,
+        vhost.speech._again,
+    )
     yield from (attachment, voice, voice._advertisements, voice._arp, voice._neighbor)
     yield from (destinations, destinations.resolution, node.groups, Group())
 

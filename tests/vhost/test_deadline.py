@@ -1,20 +1,23 @@
-"""The lazily re-armed timer."""
+"""The lazily re-armed timer, alone and with a Deferred."""
 
 from __future__ import annotations
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from carptwist.vhost.alarm import Alarm
 from carptwist.vhost.deadline import Deadline
 
 
-class DeadlineTests(SynchronousTestCase):
-    """One pending Deferred, whatever happens."""
+class AlarmTests(SynchronousTestCase):
+    """One delayed call at most, whatever happens."""
+
+    kind = Alarm
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.fired: list[float] = []
-        self.deadline = Deadline(self.clock, lambda: self.fired.append(self.clock.seconds()))
+        self.deadline = self.kind(self.clock, lambda: self.fired.append(self.clock.seconds()))
 
     def test_fires_at_its_moment(self) -> None:
         """Not before, and once."""
@@ -71,7 +74,7 @@ class DeadlineTests(SynchronousTestCase):
 
     def test_it_may_be_set_again_while_it_fires(self) -> None:
         """As a MASTER does with each advertisement."""
-        deadline = Deadline(self.clock, lambda: (self.fired.append(self.clock.seconds()), again()))
+        deadline = self.kind(self.clock, lambda: (self.fired.append(self.clock.seconds()), again()))
 
         def again() -> None:
             if len(self.fired) < 3:
@@ -87,7 +90,13 @@ class DeadlineTests(SynchronousTestCase):
         def fail() -> None:
             raise RuntimeError("a bug")
 
-        deadline = Deadline(self.clock, fail)
+        deadline = self.kind(self.clock, fail)
         deadline.set(1.0)
         self.clock.advance(1)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
+class DeadlineTests(AlarmTests):
+    """The same with a Deferred."""
+
+    kind = Deadline

@@ -56,7 +56,10 @@ class RecollectionTests(SynchronousTestCase):
         return replay, recollection
 
     def hear(self, replay: Replay, counter: int) -> Verdict:
-        return replay.judge(self.clock.seconds(), SOURCE, counter, network_control=True)
+        verdict = replay.judge(SOURCE, counter, True)
+        if verdict is Verdict.NEW:
+            replay.introduced(self.clock.seconds(), SOURCE, counter, True)
+        return verdict
 
     def test_the_notebook_is_one(self) -> None:
         """It keeps the interface."""
