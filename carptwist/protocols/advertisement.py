@@ -22,11 +22,12 @@ from zope.interface import implementer
 
 from carptwist.config.schema import Dialect, ReplayMode
 from carptwist.election.effects import Advertise
+from carptwist.election.replay import Verdict
 from carptwist.interfaces import Hearing, IAuthority, IFramePort, IFrameReceiver, IVirtualHost, LinkState
 from carptwist.moderation import Moderation
 from carptwist.protocols.authority import Authority, Prepare, authenticators
 from carptwist.protocols.destinations import Destinations, Framing
-from carptwist.protocols.repetition import Repetition
+from carptwist.protocols.repetition import NETWORK_CONTROL, Repetition
 from carptwist.vhost.roster import Roster
 from carptwist.vhost.virtualhost import VirtualHost
 from carptwist.wire import carp
@@ -39,7 +40,7 @@ from carptwist.wire.refusal import Cause, Refusal
 _ETHERTYPE_AT, _OF_IPV6 = 12, 0x86
 
 # In Python 3.11 an attribute of an Enum costs as much as a call.
-_OFF, _UCARP = ReplayMode.OFF, Dialect.UCARP
+_OFF, _UCARP, _NEW = ReplayMode.OFF, Dialect.UCARP, Verdict.NEW
 
 #: A refusal of one cause from one sender is logged at most this often.
 REFUSAL_LOG_SECONDS = 10.0
@@ -103,14 +104,14 @@ class AdvertisementProtocol:
         if isinstance(heard, Refusal):
             self._refuse(heard)
             return
-        advertisement, family, source, _, _, _ = heard
+        advertisement, family, source, _, _, tos = heard
         vhid, advskew, advbase, demote, counter, digest = advertisement
         vhost = self._vhosts.get(vhid)
         if vhost is None:
             self._refuse(Refusal(Cause.BADVHID, "no such vhid here", source, vhid))
             return
         config = vhost.config
-        if not self.destinations.admits(config, family, source):
+        if (config.peers or config.peers6) and not self.destinations.admits(config, family, source):
             why = "advertisement: it is none of this vhid's peers"
             self._refuse(Refusal(Cause.BADIF, why, source, vhid))
             return
@@ -118,8 +119,11 @@ class AdvertisementProtocol:
         if phrase is None:
             self._refuse(Refusal(Cause.BADAUTH, "bad digest", source, vhid), heard)
             return
-        if self._repetition.refuses(vhost, heard):
-            return
+        if config.replay is not _OFF:
+            verdict = vhost.replay.judge(source, counter, tos == NETWORK_CONTROL)
+            ordinary = verdict is _NEW and source in vhost.replay.constancy.moving
+            if not ordinary and self._repetition.refuses(vhost, heard, verdict):
+                return
         recognition = self._recognitions.get((vhid, source)) or self._meet(vhid, source)
         implementation = recognition.heard(heard)
         vhost.heard(Hearing(family, source, implementation, advbase, advskew, demote, counter, phrase))

@@ -32,9 +32,8 @@ from carptwist.wire.refusal import Cause
 #: Replays of one kind are told at most this often for a vhid; at ``log`` >= 2 for each sender of them.
 REPLAY_LOG_SECONDS = 60.0
 
-_NETWORK_CONTROL = 56 << 2
-# In Python 3.11 an attribute of an Enum costs as much as a call.
-_OFF, _NEW = ReplayMode.OFF, Verdict.NEW
+#: DSCP CS7, as TOS octet or traffic class.
+NETWORK_CONTROL = 56 << 2
 
 _WHAT = {
     Verdict.REPLAYED: "advertisement that was heard before",
@@ -53,24 +52,25 @@ class Repetition:
         self._moderation = Moderation(clock, REPLAY_LOG_SECONDS)
         self._once = Moderation(clock, float("inf"))
 
-    def refuses(self, vhost: VirtualHost, heard: Heard) -> bool:
-        """Whether an advertisement must not be believed, because it was heard before."""
-        config, replay = vhost.config, vhost.replay
-        mode = config.replay
-        if mode is _OFF:
-            return False
-        (_, _, _, _, counter, _), _, source, _, _, tos = heard
-        network_control = tos == _NETWORK_CONTROL
-        verdict = replay.judge(source, counter, network_control)
-        if verdict is _NEW:
-            if source not in replay.constancy.moving:
-                steady = max(STEADY_SECONDS, STEADY_INTERVALS * interval_seconds(config.advbase, config.advskew))
-                replay.introduced(self._clock.seconds(), source, counter, network_control, steady)
+    def refuses(self, vhost: VirtualHost, heard: Heard, verdict: Verdict) -> bool:
+        """Whether an advertisement that was judged must not be believed, because it was heard before.
+
+        A new one need not come here if its source is known to move.
+        """
+        config = vhost.config
+        if verdict is Verdict.NEW:
+            vhost.replay.introduced(
+                self._clock.seconds(),
+                heard.source,
+                heard.advertisement.counter,
+                network_control=heard.tos == NETWORK_CONTROL,
+                steady=max(STEADY_SECONDS, STEADY_INTERVALS * interval_seconds(config.advbase, config.advskew)),
+            )
             return False
         if verdict is Verdict.CONSTANT:
             self._tell_constant(vhost, heard)
             return False
-        refused = mode is ReplayMode.ENFORCE
+        refused = config.replay is ReplayMode.ENFORCE
         self._roster.counters.refused[Cause.REPLAY.value] += 1
         vhost.replays += 1
         if refused:

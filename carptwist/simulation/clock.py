@@ -133,6 +133,10 @@ class Timeline:
         self._order += 1
         heappush(self._heap, (call.when, self._order, call))
 
+    def may_call(self, call: VirtualCall) -> bool:
+        """The world never stands still."""
+        return True
+
     def pending(self, owner: object) -> list[VirtualCall]:
         """The calls that one clock waits for."""
         return list({id(call): call for _, _, call in self._heap if call.owner is owner and call.active()}.values())
@@ -151,8 +155,7 @@ class Timeline:
                 continue
             if armed > self.now:
                 self.now = armed
-            owner = call.owner
-            if owner is not self and not owner.may_call(call):  # type: ignore[union-attr]
+            if not call.owner.may_call(call):
                 continue
             call.called = True
             self.made += 1

@@ -42,14 +42,23 @@ class Understanding:
 
 
 class _Remembering(Authenticator):
-    """Remembers the last digest that it was asked for."""
+    """Remembers the last digest that it was asked for, and the last that it has found right."""
 
-    __slots__ = ("_counter", "_digest")
+    __slots__ = ("_counter", "_digest", "_right")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._counter = -1
         self._digest = b""
+        self._right = b""  # this very object, as all hosts are handed it
+
+    def verify(self, counter: int, digest: bytes) -> bool:
+        if digest is self._right and counter == self._counter:
+            return True
+        right = super().verify(counter, digest)
+        if right:
+            self._right = digest
+        return right
 
     def sign(self, counter: int) -> bytes:
         if counter != self._counter:

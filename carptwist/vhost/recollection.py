@@ -90,12 +90,13 @@ class Recollection:
 
     def _write(self) -> None:
         news, habits_changed = self._replay.take_news()
-        if not news and not habits_changed and not self._unwritten:
+        if not (news or habits_changed or self._unwritten):
             return
         self._unwritten = False
         octets = record.appendix(news, self._replay.constancy.habits if habits_changed else {})
-        if len(octets) <= self._room:
-            self._room -= len(octets)
+        room = self._room - len(octets)
+        if room >= 0:
+            self._room = room
             appending = self._notebook.append(octets)
             if appending is not None:
                 appending.addErrback(self._failed)
