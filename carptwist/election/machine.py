@@ -196,7 +196,7 @@ class Machine:
 
     def heard(self, now: float, family: int, advbase: int, advskew: int, demote: int = 0) -> list[Effect]:
         """A valid advertisement of another node for this vhid. ``demote`` counts in the OpenBSD dialect alone."""
-        if not self.settings.counts_demotion:
+        if demote and not self.settings.counts_demotion:
             demote = 0
         if self.state is _BACKUP:
             return self._heard_as_backup(now, family, advbase, advskew, demote)

@@ -168,7 +168,8 @@ class ClosedFirstTests(GuardedHost):
             with theirs, open(writer, "w"):
                 killed = subprocess.Popen(
                     [sys.executable, "-c", _DAEMON, str(theirs.fileno())],
-                    pass_fds=(theirs.fileno(), writer),
+                    pass_fds=(theirs.fileno(),),
+                    stdout=writer,  # a number below those of all sockets
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
                 )
             self.assertEqual(ours.recv(10), b"here")
