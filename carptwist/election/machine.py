@@ -373,10 +373,7 @@ class Machine:
             return self._take_over(now, "master will time out")
         if family in self.settings.families:
             # Only then: nothing would ever stop the timer of a family that we have no address of.
-            if self.settings.advbase:
-                self._master_down[family] = now + self._timeout  # as below, whatever is promised
-            else:
-                self._await_master(now, (family,), _promised(advbase, advskew))
+            self._await_master(now, (family,), _promised(advbase, advskew))
         return []
 
     def _leave_to_others(self, now: float, family: int, advbase: int, advskew: int) -> None:

@@ -265,7 +265,7 @@ class ReplayedReplay(Replay):
         told = self._script.answer(Answer.VERDICT)
         return Verdict.NEW if told is None else Verdict(told[1])
 
-    def introduced(self, *_: Any) -> None:
+    def introduced(self, *_: Any, **__: Any) -> None:
         pass
 
     def sent(self, counter: int) -> None:

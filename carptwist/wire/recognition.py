@@ -72,7 +72,7 @@ class Recognition:
         elif self._counter is not None:
             self._moved = True
         self._counter = counter
-        if mac[4] == 0 and mac[:5] == _UCARP_MAC and mac[5] == vhid:
+        if mac[:5] == _UCARP_MAC and mac[5] == vhid:
             self._certain = UCARP
         elif demote:
             self._certain = OPENBSD
