@@ -21,7 +21,7 @@ from carptwist.links.netlink import LinkMonitor
 from carptwist.links.packet import PacketPort
 from carptwist.monotonic import is_on_monotonic_time
 from carptwist.notebooks import Notebooks
-from carptwist.planes import leftovers
+from carptwist.planes import leftovers, messages
 from carptwist.planes.claimed import ClaimedPlane
 from carptwist.planes.interface import InterfacePlane
 from carptwist.planes.macvlan import MacvlanPlane
@@ -30,7 +30,7 @@ from carptwist.planes.nothing import NoPlane
 from carptwist.planes.orders import Orders
 from carptwist.planes.sysctls import namespace
 from carptwist.planes.sysctls import read as read_sysctl
-from carptwist.planes.upkeep import Upkeep
+from carptwist.planes.upkeep import Upkeep, datagrams
 from carptwist.privileges import MissingPrivilegeError, may_change_host, missing_privileges
 from carptwist.wire.carp import virtual_mac
 
@@ -52,6 +52,8 @@ class LinuxSystem:
         state_dir = self._state_dir = Path(configuration.knobs.state_dir)
         self._orders = Orders(reactor)
         self._upkeep = Upkeep(reactor.seconds)
+        # Nobody else's, not even another service's of this process: its guard removes all of it.
+        self._group = 1 << 30 | secrets.randbits(30)
         self._notebooks = Notebooks(reactor, state_dir / "replay")
         self._records = Notebooks(
             reactor, state_dir, what="events and maintenance", lost="the history is gone, and maintenance is off"
@@ -130,6 +132,7 @@ class LinuxSystem:
                 clock=self._reactor,
                 damaged=damaged,
                 balances=balances,
+                group=self._group,
             )
         if config.plane is PlaneKind.INTERFACE:
             return InterfacePlane(
@@ -148,7 +151,9 @@ class LinuxSystem:
         assert_never(config.plane)
 
     def guard(self, lacking: Callable[[str | None], object]) -> IGuard:
-        return GuardKeeper(self._reactor, note=self._state_dir / f"guard-{namespace()}.txt", lacking=lacking)
+        (sweep,) = datagrams([messages.remove_group(self._group)])
+        note = self._state_dir / f"guard-{namespace()}.txt"
+        return GuardKeeper(self._reactor, note=note, lacking=lacking, sweep=sweep)
 
     def open_port(self, interface: str, program: bytes, receiver: IFrameReceiver) -> IFramePort:
         return PacketPort(self._reactor, interface, program, receiver)

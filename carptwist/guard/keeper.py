@@ -96,6 +96,7 @@ class GuardKeeper:
     :param note: the file in which a guard says what it did when its daemon was gone. What a former one has said there
         is logged at the start.
     :param lacking: called with why there is no guard, and with None when there is one again.
+    :param sweep: the rtnetlink(7) request that removes all devices of the daemon, if it has any.
     :param command: what is run, :data:`PROGRAM` in a daemon; the name of the note comes after it.
     """
 
@@ -107,11 +108,13 @@ class GuardKeeper:
         *,
         note: Path,
         lacking: Callable[[str | None], object],
+        sweep: bytes = b"",
         command: tuple[str, ...] = (sys.executable, "-I", "-S", "-E", str(PROGRAM)),
     ) -> None:
         self._reactor = reactor
         self._note = note
         self._lacking = lacking
+        self._sweep = sweep
         self._command = command
         self._serial = 0
         self._entrusted: dict[str, _Entrusted] = {}
@@ -214,6 +217,7 @@ class GuardKeeper:
         guard.is_present = True
         self._cancel()
         self._retry_seconds = RETRY_SECONDS
+        guard.send(process.SWEEP + self._sweep)
         for name, entrusted in self._entrusted.items():
             self._send_will(guard, name, entrusted)
         self._ping(guard)
@@ -380,6 +384,8 @@ class _GuardProcess(ProcessProtocol):
                 message = self._socket.recv(_MESSAGE_LENGTH)
             except BlockingIOError:
                 return
+            except ConnectionResetError:
+                continue  # it ended without having read all that we said; what it said last is still to come
             except OSError:
                 message = b""
             if not message:

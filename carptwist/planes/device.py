@@ -34,9 +34,12 @@ class MacvlanDevice:
 
     :param mac: the virtual one, six octets.
     :param term: the upkeep of its addresses while it is up.
+    :param group: of devices, which it is to belong to.
     """
 
-    def __init__(self, config: VirtualHostConfig, mac: bytes, settings: sysctls.Sysctls, term: Term) -> None:
+    def __init__(
+        self, config: VirtualHostConfig, mac: bytes, settings: sysctls.Sysctls, term: Term, group: int = 0
+    ) -> None:
         self.name = ""
         self.ending: tuple[bytes, ...] = ()  # what takes it down, ready to be sent by anybody
         self._config = config
@@ -46,6 +49,7 @@ class MacvlanDevice:
         self._balanced: tuple[AddressWithPrefix, ...] = ()
         self._questions = balanced.Questions()
         self.term = term
+        self._group = group
         self._index = 0
         self._parent = 0
         self._table = self._balanced_table = 0
@@ -110,12 +114,10 @@ class MacvlanDevice:
         for number, those in self._tables:
             routing.set_rules(kernel, number, those)
         self._look(kernel)
-        self.ending = datagrams(
-            [
-                *routing.silencing(self._table, self._alone),
-                messages.set_down(self._index),
-                *routing.unlocal4(self._index, self._alone),
-            ]
+        # Apart, as a guard may send the first one early.
+        self.ending = (
+            *datagrams(routing.silencing(self._table, self._alone)),
+            *datagrams([messages.set_down(self._index), *routing.unlocal4(self._index, self._alone)]),
         )
         if self._up:
             self._begin_term()
@@ -281,13 +283,15 @@ class MacvlanDevice:
     def _make(self, kernel: Kernel, name: str, parent: Link, found: Link | None) -> Link:
         if found is not None:
             if found.parent == parent.number and found.mac == self._mac:
+                if found.group != self._group:
+                    kernel.send([messages.set_group(found.number, self._group)])
                 return found
             kernel.send([messages.remove_device(found.number)])
         # In one message: whoever is killed leaves nothing without its mark.
         try:
             kernel.send(
                 [
-                    messages.new_macvlan(name, parent.number, self._mac),
+                    messages.new_macvlan(name, parent.number, self._mac, self._group),
                     messages.name_alias(name, device_alias(self._config.name)),
                 ]
             )

@@ -23,7 +23,7 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 class Link(NamedTuple):
     """A network device. ``number`` is its index; ``parent`` is that of the device on top of which it is, ``master``
-    that of the bridge or bond of which it is a port, 0 if there is none."""
+    that of the bridge or bond of which it is a port, 0 if there is none; ``group`` is ip-link(8)'s."""
 
     number: int
     name: str
@@ -33,6 +33,7 @@ class Link(NamedTuple):
     alias: str
     parent: int
     master: int
+    group: int = 0
 
 
 class Placed(NamedTuple):
@@ -93,6 +94,7 @@ def read_link(message: Any) -> Link:
         message.get_attr("IFLA_IFALIAS") or "",
         message.get_attr("IFLA_LINK") or 0,
         message.get_attr("IFLA_MASTER") or 0,
+        message.get_attr("IFLA_GROUP") or 0,
     )
 
 

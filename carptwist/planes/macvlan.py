@@ -46,6 +46,7 @@ class MacvlanPlane:
     :param virtual_mac: six octets.
     :param damaged: called with a text when somebody else has changed what was set up.
     :param balances: whether a packed address of the vhid is under balancing; asked at each preparation.
+    :param group: of devices, which its own is to belong to: those that go together.
     """
 
     answers = True
@@ -64,6 +65,7 @@ class MacvlanPlane:
         clock: IReactorTime,
         damaged: Callable[[str], object],
         balances: Callable[[bytes], bool] = lambda address: False,
+        group: int = 0,
     ) -> None:
         self.link_address = virtual_mac
         self._config = config
@@ -72,7 +74,7 @@ class MacvlanPlane:
         self._damaged = damaged
         self._balances = balances
         self._term = upkeep.term()
-        self._device = MacvlanDevice(config, virtual_mac, settings, self._term)
+        self._device = MacvlanDevice(config, virtual_mac, settings, self._term, group)
         examine = self._device.examine
         self._inspection = Inspection(clock, monitor, lambda: orders.give(examine, config.name), damaged)
         self._holding = False

@@ -74,6 +74,21 @@ def remove_device(device: int) -> Any:
     return message
 
 
+def remove_group(group: int) -> Any:
+    """All devices of a group go, in one go."""
+    message = _request(ifinfmsg(), RTM_DELLINK)
+    message["attrs"] = [["IFLA_GROUP", group]]
+    return message
+
+
+def set_group(device: int, group: int) -> Any:
+    """Put a device into a group."""
+    message = _request(ifinfmsg(), RTM_SETLINK)
+    message["index"] = device
+    message["attrs"] = [["IFLA_GROUP", group]]
+    return message
+
+
 def name_alias(device_name: str, alias: str) -> Any:
     """Give the device of a name an alias."""
     message = _request(ifinfmsg(), RTM_SETLINK)
@@ -81,13 +96,14 @@ def name_alias(device_name: str, alias: str) -> Any:
     return message
 
 
-def new_macvlan(name: str, parent: int, mac: bytes) -> Any:
+def new_macvlan(name: str, parent: int, mac: bytes, group: int) -> Any:
     """Make a macvlan in mode ``private``, which is down."""
     message = _request(ifinfmsg(), RTM_NEWLINK, NLM_F_CREATE)
     message["attrs"] = [
         ["IFLA_IFNAME", name],
         ["IFLA_LINK", parent],
         ["IFLA_ADDRESS", ":".join(f"{octet:02x}" for octet in mac)],
+        ["IFLA_GROUP", group],
         [
             "IFLA_LINKINFO",
             {

@@ -22,11 +22,14 @@ from carptwist.lab.host import Host
 from carptwist.lab.laboratory import Lab
 from carptwist.planes.device import MacvlanDevice
 from carptwist.planes.kernel import Kernel
+from carptwist.planes.messages import remove_group
 from carptwist.planes.sysctls import Sysctls
-from carptwist.planes.upkeep import Upkeep
+from carptwist.planes.upkeep import Upkeep, datagrams
 from carptwist.wire.carp import virtual_mac
 
 ROUNDS = 200
+#: Of devices, those of this daemon.
+GROUP = 4242
 
 
 class Guard:
@@ -41,6 +44,8 @@ class Guard:
                 stderr=subprocess.DEVNULL,
             )
         assert self.daemon.recv(100) == process.HELLO
+        (sweep,) = datagrams([remove_group(GROUP)])
+        self.daemon.send(process.SWEEP + sweep)
 
     def entrust(self, serial: int, device: MacvlanDevice, interface: int) -> None:
         frames = [b"\xff" * 6 + b"\2\0\0\0\0\7" + b"\x88\xb5" + bytes(56)]
@@ -85,9 +90,9 @@ def main() -> None:
             upkeep.start()
             mouth = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
 
-            def held(vhid: int, *addresses: str) -> MacvlanDevice:
+            def held(vhid: int, *addresses: str, group: int = GROUP) -> MacvlanDevice:
                 config = VirtualHostConfig(vhid, "em0", tuple(ip_interface(text) for text in addresses))
-                device = MacvlanDevice(config, virtual_mac(vhid), settings, upkeep.term())
+                device = MacvlanDevice(config, virtual_mac(vhid), settings, upkeep.term(), group)
                 device.prepare(kernel, config)
                 device.hold(kernel)
                 return device
@@ -108,19 +113,20 @@ def main() -> None:
             print(f"one renewal, daemon's side: {microseconds(renew) - idle:.0f} us")
             four = [f"192.0.2.{number}/24" for number in range(100, 200)]
             six = [f"2001:db8:2::{number:x}/64" for number in range(0x100, 0x164)]
-            many = held(2, *four, *six)
+            many = held(2, *four, *six, group=0)
             for what, device in (("2 addresses", one), ("200 addresses", many)):
                 term = device.term
                 thread = microseconds(lambda term=term: term.refresh_now(mouth, 60, 1e12))  # type: ignore[misc]
                 reactor = microseconds(lambda term=term: term.refresh(60, 0))  # type: ignore[misc]
                 print(f"refreshing {what}: reactor {reactor:.1f} us, thread {thread:.0f} us")
             print(f"from the daemon's death to the end of all, 1 vhid: {guard.death():.0f} ms")
-            guard = Guard(host)
-            for vhid in range(3, 53):
-                guard.entrust(vhid, held(vhid, f"10.1.0.{vhid}/24"), index)
-            guard.settle()
-            print(f"guard with 50 wills: {guard.memory()} KiB PSS")
-            print(f"from the daemon's death to the end of all, 50 vhids: {guard.death():.0f} ms")
+            for count in (2, 3, 10, 50, 250):
+                guard = Guard(host)
+                for vhid in range(3, 3 + count):
+                    guard.entrust(vhid, held(vhid, f"10.1.0.{vhid}/24"), index)
+                guard.settle()
+                print(f"guard with {count} wills: {guard.memory()} KiB PSS")
+                print(f"from the daemon's death to the end of all, {count} vhids: {guard.death():.0f} ms")
             still = [name for name in host.interfaces(only_up=True) if name.startswith(f"carp{index}-")]
             assert still == [f"carp{index}-2"], still  # the one that no guard was told of
             upkeep.stop()

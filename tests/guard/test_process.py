@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from carptwist.guard import process
 from carptwist.guard.process import boottime
-from tests.guard.host import GuardedHost
+from carptwist.planes.messages import remove_group
+from carptwist.planes.upkeep import datagrams
+from tests.guard.host import ADDRESSES, GuardedHost
 
 #: Of a guard beside its daemon, in KiB.
 MOST_MEMORY = 8 * 1024
@@ -70,6 +73,67 @@ class ProgramTests(GuardedHost):
         for text in (self.log(), self.note.read_text()):
             self.assertIn("carp: guard: 1@em0: the daemon has ended: addresses taken away and bowed out in ", text)
             self.assertIn("carp: guard: 2@em0: the daemon has ended", text)
+
+    def devices(self) -> list[str]:
+        """Three that go together, and one that has nothing to do with them."""
+        for name, group in (("x1", 4242), ("x2", 4242), ("x3", 4242), ("other", 4243)):
+            self.here.namespace.route.link("add", ifname=name, kind="macvlan", link=self.index, group=group, state="up")
+        (sweep,) = datagrams([remove_group(4242)])
+        self.daemon.send(process.SWEEP + sweep)
+        return ["x1", "x2", "x3"]
+
+    def entrust_nothing(self, serial: int, until: float) -> None:
+        """As of a plane that sets nothing up."""
+        header = process.WILL_HEADER.pack(serial, until, self.index, 0)
+        self.daemon.send(process.WILL + header + process.pack([f"{serial}@em0".encode()]))
+
+    def test_many_are_swept_together(self) -> None:
+        """Of a daemon that has ended all devices go at once, and nobody is told before; whatever that leaves goes as
+        it does otherwise."""
+        devices = self.devices()
+        self.entrust(1, boottime() + 60, "1@em0")
+        self.entrust(2, boottime() + 60, "2@em0")
+        self.entrust_nothing(3, boottime() + 60)
+        for serial in (1, 2, 3):
+            self.renew(serial, boottime() + 60)
+        self.daemon.close()
+        self.assertIn(self.heard(), ADDRESSES)
+        left = self.here.interfaces()
+        self.assertEqual([name for name in devices if name in left], [])
+        self.assertIn("other", left)
+        self.assertFalse(self.reachable("1@em0") or self.reachable("2@em0"))
+        self.assertEqual(self.guard.wait(10), 0)
+        self.assertEqual(self.log().count("the daemon has ended: addresses taken away and bowed out in "), 3)
+
+    def test_others_are_not_swept(self) -> None:
+        """A daemon that only stands still may go on, and needs its devices; and for a few it would take longer."""
+        devices = self.devices()
+        self.entrust_nothing(3, boottime())
+        self.entrust_nothing(4, boottime())
+        self.entrust(1, boottime(), "1@em0")
+        self.await_taken("1@em0")
+        self.entrust(2, boottime() + 60, "2@em0")
+        self.entrust_nothing(5, boottime() + 60)
+        self.daemon.close()
+        self.assertEqual(self.guard.wait(10), 0)
+        self.assertFalse(self.reachable("2@em0"), self.log())
+        self.assertLessEqual(set(devices), set(self.here.interfaces()))
+
+    def test_the_last_words_of_a_daemon_that_did_not_listen(self) -> None:
+        """It is killed with answers unread, and before the guard has read what it said."""
+        self.guard.send_signal(signal.SIGSTOP)
+        for _ in range(3):
+            self.daemon.send(process.PING)
+        self.guard.send_signal(signal.SIGCONT)
+        self.assertTrue(select.select([self.daemon], [], [], 10)[0])
+        self.guard.send_signal(signal.SIGSTOP)
+        self.entrust(1, boottime() + 60)
+        self.renew(1, boottime() + 60)
+        self.daemon.close()
+        self.guard.send_signal(signal.SIGCONT)
+        self.assertEqual(self.guard.wait(10), 0)
+        self.assertFalse(self.reachable(), self.log())
+        self.assertEqual(self.heard(), "1@em0")
 
     def test_an_orderly_end(self) -> None:
         """Nothing is done, nothing said."""

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from carptwist.lab.daemon import Daemon
 from carptwist.lab.scene import SHARED4, SHARED6, Scene
-from tests.lab.support import ALLOWED_SECONDS, SceneTestCase, configuration
+from tests.lab.support import ALLOWED_SECONDS, PHRASE, SceneTestCase, configuration
+from tests.lab.test_leftovers import rules, settings, tables
 
 #: The lease with advbase 1, from the last advertisement on.
 LEASE_SECONDS = 2.75
@@ -27,6 +28,10 @@ TOGETHER_SECONDS = 0.3
 LATEST_REFRESH_SECONDS = 1.1
 
 PLANES = ("macvlan", "interface")
+
+#: More virtual hosts than can be ended one after the other in the time that another host may take for all of them.
+TEN = range(1, 11)
+ALL_TAKEN_SECONDS = 0.1
 
 
 def on_plane(plane: str, advskew: int, *addresses: str) -> str:
@@ -135,6 +140,41 @@ class DeathTests(GuardCase):
             scene.daemons["a"].start()
             scene.daemons["a"].expect("what the guard of a former daemon did: ")
             scene.await_master("a", since=back)
+
+    def test_many_go_at_once(self) -> None:
+        """Of ten virtual hosts the last is another host's as soon as the first; and the next daemon starts from what
+        the guard has left."""
+        shared = {f"192.0.2.{100 + vhid}": vhid for vhid in TEN} | {f"2001:db8::a:{vhid:x}": vhid for vhid in TEN}
+        scene = self.scene(shared=shared)
+        before = self.belongings(scene, "a")
+        for name, advskew in (("a", 0), ("b", 100)):
+            lines = ["[carp]", "preempt = yes"]
+            for vhid in TEN:
+                lines += [f"[vhid {vhid}@em0]", f"address = 192.0.2.{100 + vhid}/24", f" 2001:db8::a:{vhid:x}/64"]
+                lines += [f"pass = {PHRASE}", f"advskew = {advskew}"]
+            scene.daemon(name, "\n".join(lines))
+        for vhid in TEN:
+            scene.await_master("a", vhid)
+            scene.await_backup("b", vhid)
+        killed = time.time()
+        scene.daemons["a"].kill()
+        for vhid in TEN:
+            scene.await_master("b", vhid, since=killed)
+        last = max(scene.watcher.heard("b", vhid, since=killed)[0].at for vhid in TEN)
+        self.assertLess(last - killed, ALL_TAKEN_SECONDS + scene.uncertainty(last, killed))
+        self.assertEqual([name for name in scene.hosts["a"].interfaces() if name.startswith("carp")], [])
+        back = time.time()
+        scene.daemons["a"].start()
+        for vhid in TEN:
+            scene.await_master("a", vhid, since=back)
+        for daemon in scene.daemons.values():
+            daemon.stop()
+        self.assertEqual(self.belongings(scene, "a"), before)
+
+    def belongings(self, scene: Scene, name: str) -> object:
+        """What a daemon may leave behind."""
+        host = scene.hosts[name]
+        return sorted(host.interfaces()), sorted(map(str, host.addresses())), rules(host), tables(host), settings(host)
 
     def test_daemon_and_guard_are_killed(self) -> None:
         """The kernel removes the addresses by itself, before the others take over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from carptwist.lab.scene import Scene
@@ -54,8 +55,19 @@ class ManyVhidsTests(SceneTestCase):
         for daemon in scene.daemons.values():
             stats = daemon.status()["stats"]
             self.assertEqual([stats[cause] for cause in ("badauth", "badsum", "badlen")], [0, 0, 0])
-            daemon.stop()
+        killed = time.time()
+        scene.daemons["b"].kill()
+        scene.wait(lambda: self.masters(scene, "a") == set(VHIDS), "a has them all", 60)
+        self.assert_farewells_at_once(scene, "b", even, killed)
+        scene.daemons["a"].stop()
         self.assertEqual(scene.leftovers(), [])
+
+    def assert_farewells_at_once(self, scene: Scene, name: str, vhids: set[int], since: float) -> None:
+        """The guard has bowed out of all of them, not one after the other as "link down" takes its time."""
+        farewells = [each for each in scene.watcher.heard(name, since=since) if each.bows_out]
+        self.assertEqual({each.vhid for each in farewells}, vhids)
+        last = max(each.at for each in farewells)
+        self.assertLess(last - since, 0.5 + scene.uncertainty(last, since))
 
 
 class TwoInterfacesTests(SceneTestCase):
