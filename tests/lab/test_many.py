@@ -67,7 +67,7 @@ class ManyVhidsTests(SceneTestCase):
         farewells = [each for each in scene.watcher.heard(name, since=since) if each.bows_out]
         self.assertEqual({each.vhid for each in farewells}, vhids)
         last = max(each.at for each in farewells)
-        self.assertLess(last - since, 0.5 + scene.uncertainty(last, since))
+        self.assertLess(last - since, 1.0 + scene.uncertainty(last, since))
 
 
 class TwoInterfacesTests(SceneTestCase):
