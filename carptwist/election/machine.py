@@ -43,7 +43,7 @@ from carptwist.election.state import State
 
 #: What a node of last resort advertises: longer than anybody's patience, so that whoever can takes over; no farewell.
 LAST_RESORT = (BOW_OUT, BOW_OUT - 1)
-#: An announcement in answer to somebody else's claim: at most one a second.
+#: Announcements in answer to the claims of somebody else: at most one a second, and the last claim gets one.
 REANNOUNCE_SECONDS = 1.0
 #: A timer that comes later than this is that of a BACKUP that stood still: the silence proves nothing ...
 LATE_SECONDS = 0.25
@@ -79,7 +79,7 @@ class Machine:
     __slots__ = (
         "_abandoned",
         "_advertise_at",
-        "_announced_at",
+        "_answered_at",
         "_demotion",
         "_interval",
         "_lapses_at",
@@ -121,7 +121,7 @@ class Machine:
         self._master_down: dict[int, float] = {}  # family -> when its master counts as dead
         self._advertise_at: float | None = None
         self._repeat_announcement_at: float | None = None
-        self._announced_at = float("-inf")
+        self._answered_at = float("-inf")  # when it last answered a claim of somebody else with an announcement
         self._lapses_at = float("inf")  # when a MASTER that has said nothing since counts as replaced
         self._listens_until = float("-inf")  # and takes over from nobody
         self._abandoned = False  # by a farewell that it has left to others
@@ -232,7 +232,8 @@ class Machine:
             self._advertise_at = max(self._advertise_at + self.pace, now + self.pace / 2)
         if self._repeat_announcement_at is not None and self._repeat_announcement_at <= now:
             self._repeat_announcement_at = None
-            effects.append(self._announce(now))
+            self._answered_at = now
+            effects.append(Announce())
         return effects
 
     def replaced(self, now: float, reason: str) -> list[Effect]:
@@ -391,14 +392,21 @@ class Machine:
             effects = self._become(now, State.BACKUP, reason)
             self._await_master(now, self.settings.families, _promised(advbase, advskew))
             return effects
-        if not is_bow_out(advbase, advskew) and now - self._announced_at >= REANNOUNCE_SECONDS:
-            # Somebody else has just claimed our addresses, and switches have learned it. No kernel does this.
-            return [self._announce(now)]
+        if is_bow_out(advbase, advskew):
+            return []
+        # Somebody else has just claimed our addresses, and switches have learned it: until we send something again,
+        # which is an advertisement at the latest, nobody reaches us. No kernel does this.
+        again = self._answered_at + REANNOUNCE_SECONDS
+        if again <= now:
+            self._answered_at = now
+            return [Announce()]
+        if self._repeat_announcement_at is None or again < self._repeat_announcement_at:
+            self._repeat_announcement_at = again
         return []
 
     def _take_over(self, now: float, reason: str) -> list[Effect]:
         effects = self._become(now, State.MASTER, reason)
-        effects += [self._advertise(now), self._announce(now)]
+        effects += [self._advertise(now), Announce()]
         # The first interval leaves demotion out, as the kernels' carp_setrun does: a second
         # advertisement that comes early harms nobody.
         self._advertise_at = now + interval_seconds(self.settings.advbase, self.settings.advskew)
@@ -421,10 +429,6 @@ class Machine:
         if self.bearing is Bearing.YIELDING:
             return offer(self.settings.advbase, self.settings.advskew)
         return self.settings.advbase, self.effective_advskew
-
-    def _announce(self, now: float) -> Effect:
-        self._announced_at = now
-        return Announce()
 
     def _await_master(
         self, now: float, families: tuple[int, ...], promised: float = 0.0, at_most: float = float("inf")

@@ -34,7 +34,7 @@ KNOWN = {
     "Speech": "_left _unsaid _again (until _vhost _clock)",
     "Machine": "settings preempt bearing state reason since last_resort _abandoned _demotion _master_down "
     "_advertise_at _repeat_announcement_at "
-    "_announced_at _lapses_at _listens_until (effective_advskew demote pace lease _interval _limit _timeout)",
+    "_answered_at _lapses_at _listens_until (effective_advskew demote pace lease _interval _limit _timeout)",
     "Groups": "_groups _deadline (_roster _clock _unobserve _stopped)",
     "Group": "phase deadline _decider _was_able _able_since _losses _lost_at",
     "Counter": "_last _anew _reserved (_draw)",
