@@ -45,6 +45,8 @@ from carptwist.election.state import State
 LAST_RESORT = (BOW_OUT, BOW_OUT - 1)
 #: Announcements in answer to the claims of somebody else: at most one a second, and the last claim gets one.
 REANNOUNCE_SECONDS = 1.0
+#: Whoever takes over from a master that lives announces its addresses again so long afterwards.
+REPEAT_SECONDS = (0.1, 0.4)
 #: A timer that comes later than this is that of a BACKUP that stood still: the silence proves nothing ...
 LATE_SECONDS = 0.25
 #: ... before it has read, for so long, what the master may have said meanwhile; longer after a longer absence.
@@ -79,6 +81,7 @@ class Machine:
     __slots__ = (
         "_abandoned",
         "_advertise_at",
+        "_announce_at",
         "_answered_at",
         "_demotion",
         "_interval",
@@ -86,7 +89,6 @@ class Machine:
         "_limit",
         "_listens_until",
         "_master_down",
-        "_repeat_announcement_at",
         "_timeout",
         "bearing",
         "demote",
@@ -120,7 +122,7 @@ class Machine:
         self._demotion = demotion
         self._master_down: dict[int, float] = {}  # family -> when its master counts as dead
         self._advertise_at: float | None = None
-        self._repeat_announcement_at: float | None = None
+        self._announce_at: list[float] = []  # when the addresses are announced again, the next one last
         self._answered_at = float("-inf")  # when it last answered a claim of somebody else with an announcement
         self._lapses_at = float("inf")  # when a MASTER that has said nothing since counts as replaced
         self._listens_until = float("-inf")  # and takes over from nobody
@@ -147,10 +149,7 @@ class Machine:
         if self._advertise_at is None:
             down = self._master_down
             return min(down.values()) if down else None
-        pending = [self._advertise_at]
-        if self._repeat_announcement_at is not None:
-            pending.append(self._repeat_announcement_at)
-        return min(pending)
+        return min(self._advertise_at, self._announce_at[-1]) if self._announce_at else self._advertise_at
 
     @property
     def master_down_at(self) -> dict[int, float]:
@@ -230,8 +229,8 @@ class Machine:
             effects.append(self._advertise(now))
             # From due time to due time, so that lateness does not add up; but no burst after a long absence.
             self._advertise_at = max(self._advertise_at + self.pace, now + self.pace / 2)
-        if self._repeat_announcement_at is not None and self._repeat_announcement_at <= now:
-            self._repeat_announcement_at = None
+        if self._announce_at and self._announce_at[-1] <= now:
+            self._announce_at = [moment for moment in self._announce_at if moment > now]
             self._answered_at = now
             effects.append(Announce())
         return effects
@@ -364,10 +363,10 @@ class Machine:
             return []
         if self._interval < theirs and self.preempts and demote >= self.demote:
             # We would advertise more often than this master: we are the better one.
-            return self._take_over(now, "preempting a slower master")
+            return self._take_over(now, "preempting a slower master", former_lives=not is_bow_out(advbase, advskew))
         if demote > self.demote:
             # Whatever preempt says: a master that is demoted asks to be relieved.
-            return self._take_over(now, "master is demoted more")
+            return self._take_over(now, "master is demoted more", former_lives=not is_bow_out(advbase, advskew))
         if self._limit < theirs:
             # It promises less than our patience: waiting would end in the same way, only later.
             # This is how a bow-out takes effect at once.
@@ -400,18 +399,21 @@ class Machine:
         if again <= now:
             self._answered_at = now
             return [Announce()]
-        if self._repeat_announcement_at is None or again < self._repeat_announcement_at:
-            self._repeat_announcement_at = again
+        if again not in self._announce_at:
+            self._announce_at = sorted([*self._announce_at, again], reverse=True)
         return []
 
-    def _take_over(self, now: float, reason: str) -> list[Effect]:
+    def _take_over(self, now: float, reason: str, *, former_lives: bool = False) -> list[Effect]:
         effects = self._become(now, State.MASTER, reason)
         effects += [self._advertise(now), Announce()]
         # The first interval leaves demotion out, as the kernels' carp_setrun does: a second
         # advertisement that comes early harms nobody.
         self._advertise_at = now + interval_seconds(self.settings.advbase, self.settings.advskew)
         # Once more after two intervals, for switches that lost the first one.
-        self._repeat_announcement_at = now + 2 * self.pace
+        self._announce_at = [now + 2 * self.pace]
+        if former_lives:
+            # And soon, for switches that hear the former master once more, before it has its device down.
+            self._announce_at = sorted({*self._announce_at, *(now + each for each in REPEAT_SECONDS)}, reverse=True)
         return effects
 
     def _advertise_now(self, now: float) -> list[Effect]:
@@ -474,7 +476,7 @@ class Machine:
         self.since = now
         self._master_down.clear()
         self._advertise_at = None
-        self._repeat_announcement_at = None
+        self._announce_at = []
         self._lapses_at = float("inf")
         self._abandoned = False
         effects: list[Effect] = [Became(previous, state, reason)]

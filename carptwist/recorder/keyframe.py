@@ -159,7 +159,7 @@ def _of_vhost(vhost: VirtualHost) -> Plain:
             "demotion": machine._demotion,
             "master_down": sorted(machine._master_down.items()),
             "advertise_at": machine._advertise_at,
-            "repeat_announcement_at": machine._repeat_announcement_at,
+            "announce_at": list(machine._announce_at),
             "answered_at": machine._answered_at,
             "lapses_at": machine._lapses_at,
             "listens_until": machine._listens_until,
@@ -200,7 +200,7 @@ def _restore_vhost(vhost: VirtualHost, state: Plain) -> None:
     machine._reckon()
     machine._master_down = dict(map(tuple, rules["master_down"]))
     machine._advertise_at = rules["advertise_at"]
-    machine._repeat_announcement_at = rules["repeat_announcement_at"]
+    machine._announce_at = list(rules["announce_at"])
     machine._answered_at = rules["answered_at"]
     machine._lapses_at = rules["lapses_at"]
     machine._listens_until = rules["listens_until"]

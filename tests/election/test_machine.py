@@ -318,6 +318,15 @@ def test_the_announcement_is_repeated_once_after_two_intervals() -> None:
     assert subject.tick(2.0) == []
 
 
+def test_whoever_preempts_announces_again_soon() -> None:
+    """A switch may hear the former master once more, before that has noticed. After a farewell there is nobody left."""
+    for heard, expected in (((1, 200), [0.1, 0.4, 2.0]), (BOW_OUT, [2.0])):
+        subject = machine(State.BACKUP, advskew=0, preempt=True)
+        assert subject.heard(0.0, 4, *heard)[-1] == Announce()
+        said = [moment / 10 for moment in range(1, 50) if Announce() in subject.tick(moment / 10)]
+        assert said == expected
+
+
 def test_a_master_ticks_early_to_no_effect() -> None:
     """Before its deadline a tick does nothing."""
     subject = machine(State.MASTER)

@@ -33,7 +33,7 @@ KNOWN = {
     "Connection": "link voice (_vhost _roster _outlook)",
     "Speech": "_left _unsaid _again (until _vhost _clock)",
     "Machine": "settings preempt bearing state reason since last_resort _abandoned _demotion _master_down "
-    "_advertise_at _repeat_announcement_at "
+    "_advertise_at _announce_at "
     "_answered_at _lapses_at _listens_until (effective_advskew demote pace lease _interval _limit _timeout)",
     "Groups": "_groups _deadline (_roster _clock _unobserve _stopped)",
     "Group": "phase deadline _decider _was_able _able_since _losses _lost_at",
