@@ -12,7 +12,7 @@ from carptwist.lab.host import Host
 from tests.lab import asker as asker_program
 from tests.lab import two_services
 from tests.lab.support import environment, processes_with
-from tests.lab.test_leftovers import rules, settings, tables
+from tests.lab.test_leftovers import belongings, settings
 from tests.lab.twisted_support import Asker, TwistedTestCase
 
 EXAMPLE = Path(__file__).parents[2] / "conf" / "examples" / "twisted" / "embedded.py"
@@ -62,13 +62,7 @@ class TwoServicesTests(TwistedTestCase):
         )
 
     def everything(self) -> object:
-        return (
-            sorted(self.host.interfaces()),
-            sorted(map(str, self.host.addresses())),
-            rules(self.host),
-            tables(self.host),
-            settings(self.host),
-        )
+        return belongings(self.host)
 
     def file(self, name: str, vhid: int, address: str, *, directory: str = "") -> Path:
         """The configuration of a service, with a directory of its own."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from carptwist.lab.daemon import Daemon
 from carptwist.lab.scene import SHARED4, SHARED6, Scene
 from tests.lab.support import ALLOWED_SECONDS, PHRASE, SceneTestCase, configuration
-from tests.lab.test_leftovers import rules, settings, tables
+from tests.lab.test_leftovers import belongings
 
 #: The lease with advbase 1, from the last advertisement on.
 LEASE_SECONDS = 2.75
@@ -146,7 +146,7 @@ class DeathTests(GuardCase):
         anybody dead. The next daemon starts from what the guard has left."""
         shared = {f"192.0.2.{100 + vhid}": vhid for vhid in TEN} | {f"2001:db8::a:{vhid:x}": vhid for vhid in TEN}
         scene = self.scene(shared=shared)
-        before = self.belongings(scene, "a")
+        before = belongings(scene.hosts["a"])
         for name, advskew in (("a", 0), ("b", 100)):
             lines = ["[carp]", "preempt = no"]
             for vhid in TEN:
@@ -171,18 +171,13 @@ class DeathTests(GuardCase):
         for vhid in TEN:
             scene.await_master("a", vhid, since=stopped)
         scene.daemons["a"].stop()
-        self.assertEqual(self.belongings(scene, "a"), before)
+        self.assertEqual(belongings(scene.hosts["a"]), before)
 
     def await_backups(self, scene: Scene, name: str) -> None:
         """Wait until a host is BACKUP of all ten, and has heard their master."""
         scene.wait(lambda: all(scene.logged_state(name, vhid) == "BACKUP" for vhid in TEN), f"{name} is BACKUP of all")
         for vhid in (TEN[0], TEN[-1]):
             scene.await_backup(name, vhid)
-
-    def belongings(self, scene: Scene, name: str) -> object:
-        """What a daemon may leave behind."""
-        host = scene.hosts[name]
-        return sorted(host.interfaces()), sorted(map(str, host.addresses())), rules(host), tables(host), settings(host)
 
     def test_daemon_and_guard_are_killed(self) -> None:
         """The kernel removes the addresses by itself, before the others take over."""

@@ -29,12 +29,16 @@ def tables(host: Host) -> set[int]:
     return {entry.get("table") for family in (2, 10) for entry in host.namespace.route.get_routes(family=family)}
 
 
+def belongings(host: Host) -> object:
+    """All of a host that a daemon may change."""
+    return sorted(host.interfaces()), sorted(map(str, host.addresses())), rules(host), tables(host), settings(host)
+
+
 class LeftoverTests(SceneTestCase):
     """Devices, addresses, rules, routes, settings and processes."""
 
     def state(self, scene: Scene) -> object:
-        host = scene.hosts["a"]
-        return sorted(host.interfaces()), sorted(map(str, host.addresses())), rules(host), tables(host), settings(host)
+        return belongings(scene.hosts["a"])
 
     def test_an_orderly_end_leaves_nothing(self) -> None:
         """Of a MASTER: everything is as it was before it started."""
